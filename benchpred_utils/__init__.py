@@ -1,0 +1,42 @@
+"""Benchmark prediction: a language model's accuracy on a whole benchmark, estimated from few of its items."""
+
+from . import backend, data, designs, estimators, experiments, inference, scores, similarity, simulation
+from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
+from .designs import k_center_greedy, uniform
+from .estimators import Estimate
+from .experiments import METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
+from .inference import compare, summarise
+from .scores import Scores
+from .similarity import model_similarity, pairwise_similarity
+
+__version__ = "0.1.0"
+__all__ = [
+    "DATASETS",
+    "HELM_LITE",
+    "METHODS",
+    "RECOMMENDED",
+    "SPLITS",
+    "DataUnavailable",
+    "Estimate",
+    "Method",
+    "Scores",
+    "backend",
+    "compare",
+    "data",
+    "designs",
+    "estimators",
+    "experiments",
+    "inference",
+    "k_center_greedy",
+    "load_scores",
+    "model_similarity",
+    "model_table",
+    "pairwise_similarity",
+    "run_experiment",
+    "scores",
+    "similarity",
+    "simulation",
+    "split_models",
+    "summarise",
+    "uniform",
+]

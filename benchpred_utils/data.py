@@ -1,0 +1,236 @@
+"""Real score matrices: where a file comes from, and how it is read without trusting it.
+
+A file is taken from ``$BENCHPRED_DATA`` if it is there, else from the cache, else downloaded from the address pinned in
+``facts/manifest.json``.  Its sha256 is checked each time, before a byte of it is interpreted.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import numpy_pickle
+
+from .scores import Scores
+
+__all__ = ["DATASETS", "HELM_LITE", "DataUnavailable", "fetch", "files", "load_scores", "model_table"]
+
+FACTS = Path(__file__).parent / "facts"
+HELM_LITE = ("openbookqa", "gsm8k", "legalbench", "math", "medqa", "mmlu")  # the six benchmarks of the book
+_HELM_FILES = dict(zip(HELM_LITE, ("commonsense", "gsm", "legalbench", "math", "med_qa", "mmlu")))
+_SYSTEMS = ("arx_0314", "arx_3", "iask_pro")  # systems built on models, not models
+_MMLU_PRO_ANSWERS = 11_000  # a model with fewer answers was run on a part of MMLU-Pro only
+
+
+class DataUnavailable(RuntimeError):
+    """A score matrix is neither in $BENCHPRED_DATA nor in the cache, and can't be downloaded."""
+
+
+# --- from a name to checked bytes -------------------------------------------------------------------------------------
+
+
+@cache
+def _manifest():
+    return {entry["file"]: entry for entry in json.loads((FACTS / "manifest.json").read_text())}
+
+
+def files(name):
+    """The manifest's entries (dicts with file, url, sha256, licence, ...) of the files that data set `name` needs."""
+    return [_manifest()[file] for file in _dataset(name)[1]]
+
+
+def fetch(name):
+    """The local paths of the files of data set `name`, downloaded if need be, each with its sha256 checked.
+
+    Raises DataUnavailable when a file can't be had, and ValueError when one is not the file that was published.
+    """
+    return [_fetch(entry) for entry in files(name)]
+
+
+def _fetch(entry):
+    cached = _cache_folder() / entry["file"]
+    places = [Path(os.environ["BENCHPRED_DATA"]) / entry["file"]] if os.environ.get("BENCHPRED_DATA") else []
+    for path in [*places, cached]:
+        if path.is_file():
+            return _checked(path, entry)
+    return _download(entry, cached)
+
+
+def _cache_folder():
+    import pooch
+
+    return pooch.os_cache("benchpred-book")
+
+
+def _checked(path, entry):
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != entry["sha256"]:
+        raise ValueError(
+            f"{path} is not the published file: its sha256 is {found[:12]}..., {entry['sha256'][:12]}... was expected; "
+            f"delete it (a new copy is downloaded) or replace it by {entry['url']}"
+        )
+    return path
+
+
+def _download(entry, path):
+    import pooch
+    import requests
+
+    if os.environ.get("BENCHPRED_OFFLINE"):
+        raise DataUnavailable(f"{entry['file']} is not here and BENCHPRED_OFFLINE forbids the download")
+    get = pooch.HTTPDownloader(progressbar=True, timeout=20)
+    try:
+        pooch.retrieve(entry["url"], "sha256:" + entry["sha256"], fname=path.name, path=path.parent, downloader=get)
+    except (requests.exceptions.RequestException, OSError) as error:
+        raise DataUnavailable(
+            f"{entry['file']} could not be downloaded from {entry['url']} ({type(error).__name__}); put it at "
+            f"$BENCHPRED_DATA/{entry['file']}, or try again with internet access"
+        ) from error
+    return path
+
+
+# --- from checked bytes to Scores -------------------------------------------------------------------------------------
+
+
+class _PlainArray(numpy_pickle.NumpyArrayWrapper):
+    """Joblib's array wrapper, but for arrays of Python objects: those are read by an unrestricted pickle."""
+
+    def read(self, unpickler, *args):
+        if self.dtype.hasobject:
+            raise ValueError("the pickle holds an array of Python objects, which is not read")
+        return super().read(unpickler, *args)
+
+
+class _ArrayUnpickler(numpy_pickle.NumpyUnpickler):
+    """Reads a joblib pickle of one array; no class but the three that this takes can be loaded."""
+
+    allowed = {
+        ("joblib.numpy_pickle", "NumpyArrayWrapper"): _PlainArray,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }
+
+    def find_class(self, module, name):
+        try:
+            return self.allowed[module, name]
+        except KeyError:
+            raise ValueError(f"the pickle asks for {module}.{name}; only a NumPy array is read") from None
+
+
+def read_joblib_array(data):
+    """The array in `data`, the bytes of an uncompressed joblib pickle; ValueError when it holds anything else."""
+    stream = io.BytesIO(data)
+    array = _ArrayUnpickler("array", stream, ensure_native_byte_order=False).load()
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"the pickle holds a {type(array).__name__}, not an array")
+    return array
+
+
+def _read_helm_lite(name, path):
+    values = read_joblib_array(path.read_bytes())
+    models = _helm_models() if len(values) == len(_helm_models()) else None  # four rows of LegalBench are missing,
+    domains = json.loads((FACTS / "domains.json").read_text()).get(name)  # and nobody says which
+    return Scores(
+        values,
+        models=models,
+        items=[f"{name}-{i:04d}" for i in range(values.shape[1])],
+        domains=None if domains is None else np.repeat(list(domains), list(domains.values())),
+        dates=np.arange(len(values)),  # the rows stand in order of release
+        name=name,
+    )
+
+
+@cache
+def _helm_models():
+    return tuple(pd.read_csv(FACTS / "helm_lite_models.csv")["model"])
+
+
+def _read_mmlu_pro(name, path, log, systems=False):
+    table = pd.read_csv(path, index_col="question_id")
+    table = table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
+    if not systems:
+        table = table.drop(columns=list(_SYSTEMS))
+    table = table.dropna()
+    return Scores(table.T, domains=_mmlu_pro_log(log)["category"][table.index], name=name)
+
+
+def _mmlu_pro_log(path):
+    with zipfile.ZipFile(path) as archive:
+        log = pd.DataFrame(json.loads(archive.read(archive.namelist()[0])))
+    return log.set_index(log["question_id"].astype(int))
+
+
+def _read_swe_bench(name, path):
+    table = pd.read_csv(path, index_col="model")
+    return Scores(
+        table,
+        domains=[item.split("__")[0] for item in table.columns],  # the repository's owner, as in django__django-1
+        dates=[f"{model[:4]}-{model[4:6]}-{model[6:8]}" for model in table.index],  # 20231010_rag_claude2
+        name=name,
+    )
+
+
+def _read_bigcodebench(name, path):
+    return Scores(pd.read_csv(path, index_col="Model"), name=name)
+
+
+def _read_digits_zoo(name):
+    with np.load(FACTS / "digits_zoo.npz") as stored:
+        n_models, n_items = stored["shape"]
+        values = np.unpackbits(stored["correct"], axis=1, count=n_items)
+        digits = stored["label"]
+    items = [f"digit-{i:04d}" for i in range(n_items)]
+    return Scores(values, models=model_table(name).index, items=items, domains=digits.astype(str), name=name)
+
+
+_HELM = "benchmark-prediction/{}.jbl"
+_TORCH_MEASURE = "torch-measure/{}_response_matrix.csv"
+DATASETS = {  # name: (reader, files)
+    **{name: (_read_helm_lite, [_HELM.format(file)]) for name, file in _HELM_FILES.items()},
+    "mmlu_pro": (
+        _read_mmlu_pro,
+        [_TORCH_MEASURE.format("mmlupro"), "mmlu-pro/model_outputs_Llama-2-7b-hf_5shots.zip"],
+    ),
+    "swe_bench_verified": (_read_swe_bench, [_TORCH_MEASURE.format("swebench")]),
+    "bigcodebench": (_read_bigcodebench, [_TORCH_MEASURE.format("bigcodebench")]),
+    "digits_zoo": (_read_digits_zoo, []),
+}
+
+
+def _dataset(name):
+    if name not in DATASETS:
+        raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def load_scores(name, *, systems=False):
+    """The Scores of a real benchmark, by name: one of `DATASETS`.
+
+    `openbookqa`, `gsm8k`, `legalbench`, `math`, `medqa`, `mmlu` (HELM-Lite), `mmlu_pro` (the questions that all plain
+    models with more than 11,000 answers have; ``systems=True`` adds arx_0314, arx_3 and iask_pro),
+    `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
+    Raises ValueError for an unknown name or a file with a wrong hash, and DataUnavailable when a file can't be had.
+    """
+    reader, _ = _dataset(name)
+    if systems and name != "mmlu_pro":
+        raise ValueError(f"systems=True is for mmlu_pro; {name} has no systems")
+    return reader(name, *fetch(name), **({"systems": True} if systems else {}))
+
+
+def model_table(name):
+    """What is known of the models of data set `name`: a data frame, one row per model, indexed by its name.
+
+    The digits zoo has group, family, settings, parameters and accuracy; the HELM-Lite benchmarks have the developer.
+    Raises ValueError where nothing but the name is known.
+    """
+    if name == "digits_zoo":
+        return pd.read_csv(FACTS / "digits_zoo.csv", index_col="model")
+    if name in HELM_LITE and name != "legalbench":  # LegalBench's rows have no names
+        models = list(_helm_models())
+        return pd.DataFrame({"developer": [m.split("_")[0] for m in models]}, index=pd.Index(models, name="model"))
+    raise ValueError(f"nothing but the names is known of the models of {name!r}")

@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+import benchpred_utils as bp
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20250611)
+
+
+@pytest.fixture
+def load():
+    """Load a real benchmark, or skip the test, saying so, where its file can't be had."""
+
+    def load(name, **options):
+        try:
+            return bp.load_scores(name, **options)
+        except bp.DataUnavailable as error:
+            pytest.skip(f"needs real data: {error}")
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    """A small score matrix with the shape of the real ones: (30 models, 60 items) of 0/1 scores, Rasch-like."""
+    rng = np.random.default_rng(1)
+    ability, difficulty = rng.normal(0.3, 1.2, (30, 1)), rng.normal(0, 1.2, (1, 60))
+    return (rng.random((30, 60)) < 1 / (1 + np.exp(difficulty - ability))).astype(float)

@@ -1,0 +1,198 @@
+import hashlib
+import http.server
+import io
+import json
+import os
+import pickle
+import threading
+
+import joblib
+import numpy as np
+import pytest
+
+import benchpred_utils as bp
+from benchpred_utils import data
+
+
+# --- what the files hold ----------------------------------------------------------------------------------------------
+
+BEST = dict(zip(bp.HELM_LITE, (0.972, 0.956, 0.702, 0.934, 0.869, 0.811)))
+SHAPE = dict(zip(bp.HELM_LITE, ((83, 500), (83, 1000), (79, 2047), (83, 437), (83, 1000), (83, 567))))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", bp.HELM_LITE)
+def test_helm_lite(load, name):
+    scores = load(name)
+    assert scores.values.shape == SHAPE[name]
+    assert round(scores.accuracy.max(), 3) == BEST[name]
+    assert set(np.unique(scores.values)) == {0.0, 1.0}
+    assert list(scores.dates) == list(range(scores.n_models))
+    assert scores.models[0] == ("model-00" if name == "legalbench" else "01-ai_yi-34b")
+
+
+@pytest.mark.data
+def test_rows_stand_under_their_published_names(load):
+    """gpt-4-0613 on the public leaderboard: .932 on GSM8K and .960 on OpenBookQA."""
+    for name, published in (("gsm8k", 0.932), ("openbookqa", 0.960)):
+        scores = load(name)
+        assert round(scores.accuracy[list(scores.models).index("openai_gpt-4-0613")], 3) == published
+
+
+@pytest.mark.data
+def test_sub_domains(load):
+    scores = load("mmlu")
+    means = {d: scores.values[:, scores.domains == d].mean() for d in dict.fromkeys(scores.domains)}
+    assert [round(mean, 3) for mean in means.values()] == [0.417, 0.483, 0.749, 0.561, 0.859]
+    assert len(set(load("math").domains)) == 7 and len(set(load("legalbench").domains)) == 5
+
+
+def test_sub_domain_counts_add_up_to_the_number_of_items():
+    counts = json.loads((data.FACTS / "domains.json").read_text())
+    assert {name: sum(parts.values()) for name, parts in counts.items()} == {n: SHAPE[n][1] for n in counts}
+
+
+@pytest.mark.data
+def test_mmlu_pro_with_and_without_systems(load):
+    plain, everything = load("mmlu_pro"), load("mmlu_pro", systems=True)
+    assert plain.values.shape == (43, 11_496) and everything.values.shape == (46, 11_377)
+    assert set(everything.models) - set(plain.models) == {"arx_0314", "arx_3", "iask_pro"}
+    assert len(set(plain.domains)) == 14
+    assert (plain.domains == "math").sum() == 1351
+
+
+@pytest.mark.data
+def test_code_benchmarks(load):
+    swe, code = load("swe_bench_verified"), load("bigcodebench")
+    assert swe.values.shape == (134, 500) and round(swe.accuracy.max(), 3) == 0.792
+    assert str(swe.dates.min()) == "2023-10-10" and "django" in set(swe.domains)
+    assert code.values.shape == (153, 1140) and round(code.accuracy.max(), 3) == 0.624
+    with pytest.raises(ValueError, match="neither dates nor an order of release"):
+        bp.split_models(code, "chronological")
+
+
+def test_every_manifest_entry_is_pinned_and_used():
+    used = {entry["file"] for name in bp.DATASETS for entry in data.files(name)}
+    assert used == set(data._manifest())
+    for entry in data._manifest().values():
+        assert entry["commit"] in entry["url"] and len(entry["sha256"]) == 64
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="no data set 'gsm'; there are openbookqa, gsm8k"):
+        bp.load_scores("gsm")
+    with pytest.raises(ValueError, match="systems=True is for mmlu_pro"):
+        bp.load_scores("digits_zoo", systems=True)
+    with pytest.raises(ValueError, match="nothing but the names"):
+        bp.model_table("legalbench")
+
+
+# --- where they come from ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_file(tmp_path, monkeypatch):
+    """The data set 'gsm8k' replaced by a 2 x 3 matrix served on this computer, with an empty cache."""
+    served = tmp_path / "served"
+    served.mkdir()
+    joblib.dump(np.array([[0.0, 1, 1], [1, 0, 1]]), served / "gsm.jbl")
+    content = (served / "gsm.jbl").read_bytes()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(served))
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    entry = {
+        "file": "benchmark-prediction/gsm.jbl",
+        "url": f"http://127.0.0.1:{server.server_port}/gsm.jbl",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    monkeypatch.setattr(data, "_manifest", lambda: {entry["file"]: entry})
+    monkeypatch.setattr(data, "_cache_folder", lambda: tmp_path / "cache")
+    for variable in ("BENCHPRED_DATA", "BENCHPRED_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    yield entry, content
+    server.shutdown()
+    server.server_close()
+
+
+def test_download_then_cache_then_local_folder(small_file, tmp_path, monkeypatch):
+    entry, content = small_file
+    assert bp.load_scores("gsm8k").values.shape == (2, 3)
+    cached = tmp_path / "cache" / entry["file"]
+    assert cached.read_bytes() == content
+    monkeypatch.setenv("BENCHPRED_OFFLINE", "1")  # from here on only what is on the disk
+    assert data.fetch("gsm8k") == [cached]
+    monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
+    assert data.fetch("gsm8k") == [cached]  # an empty folder does not hide the cache
+    mine = tmp_path / "mine" / entry["file"]
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(content)
+    assert data.fetch("gsm8k") == [mine]
+
+
+def test_a_wrong_file_is_refused_and_nothing_is_kept(small_file, tmp_path, monkeypatch):
+    entry, _ = small_file
+    entry["sha256"] = "0" * 64
+    with pytest.raises(ValueError, match="hash"):
+        bp.load_scores("gsm8k")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    mine = tmp_path / "mine" / entry["file"]
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"something else")
+    monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
+    with pytest.raises(ValueError, match="gsm.jbl is not the published file: its sha256.*delete it"):
+        bp.load_scores("gsm8k")
+
+
+def test_what_cannot_be_had_is_said_with_what_to_do(small_file, monkeypatch):
+    entry, _ = small_file
+    entry["url"] = "http://127.0.0.1:9/gsm.jbl"  # the discard port: nobody answers
+    with pytest.raises(bp.DataUnavailable, match=r"gsm.jbl could not be downloaded.*put it at \$BENCHPRED_DATA"):
+        bp.load_scores("gsm8k")
+    monkeypatch.setenv("BENCHPRED_OFFLINE", "1")
+    with pytest.raises(bp.DataUnavailable, match="BENCHPRED_OFFLINE"):
+        bp.load_scores("gsm8k")
+
+
+# --- reading without trusting -----------------------------------------------------------------------------------------
+
+
+def joblib_bytes(value):
+    stream = io.BytesIO()
+    joblib.dump(value, stream)
+    return stream.getvalue()
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harm-done",)
+
+
+def test_an_array_is_read_as_joblib_reads_it(rng):
+    for array in (rng.random((3, 4)), np.asfortranarray(rng.random((5, 2))), np.arange(6)):
+        assert np.array_equal(data.read_joblib_array(joblib_bytes(array)), array)
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (Harmful(), "asks for posix.mkdir|asks for nt.mkdir"),
+        (np.array([Harmful()], dtype=object), "array of Python objects|asks for"),
+        ({"scores": [1, 2]}, "holds a dict, not an array"),
+        (np.ma.array([1.0]), "asks for numpy"),
+    ],
+)
+def test_a_pickle_of_anything_else_is_refused_and_not_run(value, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        data.read_joblib_array(joblib_bytes(value))
+    assert not (tmp_path / "harm-done").exists()
+    if isinstance(value, Harmful):  # negative control: an ordinary pickle would have run it
+        pickle.loads(pickle.dumps(value))
+        assert (tmp_path / "harm-done").exists()

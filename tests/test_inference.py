@@ -1,0 +1,81 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import benchpred_utils as bp
+from benchpred_utils import estimators, inference
+from benchpred_utils.estimators import observe
+
+
+def records(**estimates):
+    """Two trials of two models, truths .5 and .7, with the given estimates (trial by trial) of each method."""
+    frame = pd.DataFrame({"trial": [0, 0, 1, 1], "model": ["a", "b"] * 2, "truth": [0.5, 0.7] * 2})
+    frame = frame.assign(benchmark="toy", split="given", budget=3, lower=np.nan, upper=np.nan)
+    return pd.concat([frame.assign(method=name, estimate=values) for name, values in estimates.items()])
+
+
+def test_the_summary_is_its_definition():
+    table = bp.summarise(records(random_sampling=[0.6, 0.7, 0.5, 0.3], aipw=[0.5, 0.6, 0.6, 0.7])).set_index("method")
+    assert table.gap.tolist() == pytest.approx([0.125, 0.05])
+    assert table.bias.tolist() == pytest.approx([-0.075, 0.0])
+    assert table.rmse.tolist() == pytest.approx([(0.17 / 4) ** 0.5, (0.02 / 4) ** 0.5])
+    assert table.ess.tolist() == pytest.approx([1.0, 8.5])
+    half = stats.t.ppf(0.975, 1) * np.std([0.05, 0.2], ddof=1) / 2**0.5  # trials, not targets, are independent
+    assert (table.gap_high - table.gap).iloc[0] == pytest.approx(half)
+    assert table.coverage.isna().all()
+
+
+def test_without_random_sampling_there_is_no_effective_sample_size():
+    assert bp.summarise(records(aipw=[0.5, 0.6, 0.6, 0.7])).ess.isna().all()
+
+
+def test_comparisons_are_paired_and_corrected():
+    rng = np.random.default_rng(0)
+    common, own = rng.exponential(1, 200), rng.normal(0, 0.02, 200)
+    frame = lambda name, gap: pd.DataFrame(
+        dict(benchmark="toy", split="given", budget=5, method=name, trial=range(200), model="a", truth=0.0, estimate=gap)
+    )
+    table = bp.compare(pd.concat([frame("random_sampling", common), frame("aipw", 0.95 * common + own), frame("pca", common)]))
+    row = table.set_index("method").loc["aipw"]
+    assert row.low < -0.05 < row.high and row.high - row.low < 0.03  # unpaired, the interval would be tens of per cent
+    assert row.p_holm == pytest.approx(2 * row.p) and row.p_holm < 1e-6
+    same = table.set_index("method").loc["pca"]
+    assert (same.change, same.p) == (0.0, 1.0)
+
+
+def test_the_interval_of_a_ratio_covers():
+    rng, covered = np.random.default_rng(1), []
+    for _ in range(400):
+        base = rng.exponential(1, 100)
+        change, low, high, _ = inference._paired_change(
+            pd.Series(0.8 * base + rng.normal(0, 0.3, 100)), pd.Series(base), 0.95
+        )
+        covered.append(low <= -0.2 <= high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_a_comparison_needs_its_baseline_and_all_trials():
+    with pytest.raises(ValueError, match="no 'random_sampling' in the records.*aipw"):
+        bp.compare(records(aipw=[0.5, 0.6, 0.6, 0.7]))
+    both = records(random_sampling=[0.6, 0.7, 0.5, 0.3], aipw=[0.5, 0.6, 0.6, 0.7])
+    with pytest.raises(ValueError, match="lack trials"):
+        bp.compare(both[(both.method == "aipw") | (both.trial == 0)])
+
+
+def test_the_student_interval_covers_a_normal_mean(rng):
+    """20,000 normal samples of 8: the textbook case in which it is exact."""
+    x = rng.normal(1, 2, (20_000, 8))
+    lower, upper = inference.t_interval(x.mean(1), x.var(1, ddof=1) / 8, 7)
+    assert ((lower <= 1) & (1 <= upper)).mean() == pytest.approx(0.95, abs=0.006)
+
+
+def test_intervals_cover_in_the_middle_and_fail_at_the_ceiling(matrix, rng):
+    """The t interval of aipw_cross_fitted: near its level for models in the middle, below it near accuracy 1."""
+    source = np.tile(matrix, (1, 10))
+    for accuracy, good in ((0.5, True), (0.97, False)):
+        target = (rng.random((1, source.shape[1])) < accuracy).astype(float)
+        core = bp.designs.uniform_core_sets(source.shape[1], 30, 3_000, rng)
+        e = estimators.aipw_cross_fitted(source, core, observe(target, core))
+        coverage = ((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean()
+        assert (coverage > 0.93) == good, (accuracy, coverage)

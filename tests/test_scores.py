@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchpred_utils import Scores
+
+OK = np.array([[0, 1, 1.0], [0.5, 0, 1]])
+
+
+def bad(value):
+    values = OK.copy()
+    values[1, 2] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        (dict(values=[1.0, 0.0]), r"two dimensions.*\(2,\)"),
+        (dict(values=np.ones((2, 2, 2))), "two dimensions"),
+        (dict(values=np.ones((2, 1))), "2 models x 1 items; at least 1 x 2"),
+        (dict(values=bad(np.nan), models=["a", "b"]), r"1 of 6 scores are missing.*model 1 \(b\), item 2"),
+        (dict(values=bad(1.5)), r"outside \[0, 1\].*model 1, item 2 \(value 1.5\)"),
+        (dict(values=bad(-0.1)), r"outside \[0, 1\]"),
+        (dict(values=bad(np.inf)), r"outside \[0, 1\]"),
+        (dict(values=OK, models=["a", "a"]), "models must be unique.*: a"),
+        (dict(values=OK, items=["x", "y", "x"]), "items must be unique.*: x"),
+        (dict(values=OK, models=["a"]), "models must be one label for each of the 2"),
+        (dict(values=OK, domains=["x"]), "domains must be one label for each of the 3 items"),
+        (dict(values=OK, dates=["2024-01-01"]), "dates must be one label for each of the 2 models"),
+        (dict(values=OK, dates=["2024-01-01", "soon"]), "dates must be ranks or ISO dates"),
+        (dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]), "dates lack one for 1 models, the first is b"),
+    ],
+)
+def test_a_wrong_matrix_is_refused_with_its_culprit(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        Scores(**kwargs)
+
+
+def test_text_is_no_score():
+    with pytest.raises(TypeError, match="matrix of numbers"):
+        Scores([["right", "wrong"]])
+
+
+def test_the_record_cannot_be_changed_from_inside_or_outside():
+    mine = OK.copy()
+    scores = Scores(mine, models=["a", "b"])
+    mine[0, 0] = 1
+    assert scores.values[0, 0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        scores.values[0, 0] = 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        scores.values = mine
+
+
+def test_names_are_made_or_taken_from_a_data_frame():
+    assert list(Scores(OK).models) == ["model-0", "model-1"]
+    frame = pd.DataFrame(OK, index=["a", "b"], columns=[10, 11, 12])
+    scores = Scores(frame, domains=["x", "x", "y"], dates=["2024-01-02", "2023-01-02"], name="mine")
+    assert list(scores.models) == ["a", "b"] and list(scores.items) == ["10", "11", "12"]
+    assert scores.accuracy == pytest.approx([2 / 3, 0.5])
+    assert repr(scores) == "Scores('mine': 2 models x 3 items)"
+
+
+def test_select_keeps_labels_with_their_rows_and_columns():
+    scores = Scores(OK, models=["a", "b"], domains=["x", "y", "z"], dates=["2024-01-02", "2023-01-02"])
+    part = scores.select(models=[1], items=np.array([True, False, True]))
+    assert part.values.tolist() == [[0.5, 1.0]]
+    assert (part.models.tolist(), part.domains.tolist()) == (["b"], ["x", "z"])
+    assert str(part.dates[0]) == "2023-01-02"
