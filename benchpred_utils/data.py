@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -53,18 +54,22 @@ def fetch(name):
 
 
 def _fetch(entry):
+    local = os.environ.get("BENCHPRED_DATA")
+    if local and (Path(local) / entry["file"]).is_file():
+        return _checked(Path(local) / entry["file"], entry)
     cached = _cache_folder() / entry["file"]
-    places = [Path(os.environ["BENCHPRED_DATA"]) / entry["file"]] if os.environ.get("BENCHPRED_DATA") else []
-    for path in [*places, cached]:
-        if path.is_file():
-            return _checked(path, entry)
-    return _download(entry, cached)
+    return _checked(cached, entry) if cached.is_file() else _download(entry, cached)
+
+
+def _pooch():
+    with warnings.catch_warnings():  # pooch asks for a notebook's progress bar and warns where there are no widgets
+        warnings.simplefilter("ignore")
+        import pooch
+    return pooch
 
 
 def _cache_folder():
-    import pooch
-
-    return pooch.os_cache("benchpred-book")
+    return _pooch().os_cache("benchpred-book")
 
 
 def _checked(path, entry):
@@ -78,9 +83,9 @@ def _checked(path, entry):
 
 
 def _download(entry, path):
-    import pooch
     import requests
 
+    pooch = _pooch()
     if os.environ.get("BENCHPRED_OFFLINE"):
         raise DataUnavailable(f"{entry['file']} is not here and BENCHPRED_OFFLINE forbids the download")
     get = pooch.HTTPDownloader(progressbar=True, timeout=20)

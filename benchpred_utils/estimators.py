@@ -64,7 +64,7 @@ def aipw(source, core, observed, alpha=10.0):
     s(C) + (N - n)/N x (mean over D \\ C of g - mean over C of g).  The ridge has an unpenalised intercept, so its mean
     residual on C is zero: mean over C of g = s(C), the correction does nothing, and the estimate is regression
     imputation, n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n.  It is linear in the observed
-    scores; the weights come from one n x n system per core set, whatever the number of targets.
+    scores; the weights come from one linear system per core set, whatever the number of targets.
     """
     xp = namespace(source)
     n_items, n = source.shape[1], core.shape[1]
@@ -151,15 +151,18 @@ def _gather(source, core):
 def _ridge_weights(z, points, alpha):
     """The weights w of a ridge with intercept, so that its predictions at `points` are w @ s: (T, n_points, n).
 
-    In the dual form, with z centred: w = 1/n + (points - mean z) z' (z z' + alpha I)^-1, one n x n solve per core set.
+    With z centred, w = 1/n + (points - mean z) z' (z z' + alpha I)^-1 = 1/n + (points - mean z) (z' z + alpha I)^-1 z':
+    one solve per core set, of the smaller of the two systems, n x n or M x M.
     """
     xp = namespace(z)
-    n = z.shape[1]
+    n, n_models = z.shape[1:]
     z_mean = xp.mean(z, axis=1, keepdims=True)
-    zc = z - z_mean
-    gram = zc @ xp.matrix_transpose(zc) + alpha * xp.eye(n, dtype=z.dtype, device=device(z))
-    rhs = zc @ xp.matrix_transpose(points - z_mean)  # (T, n, n_points)
-    return 1 / n + xp.matrix_transpose(xp.linalg.solve(gram, rhs))
+    zc, x = z - z_mean, points - z_mean
+    zc_t, x_t = xp.matrix_transpose(zc), xp.matrix_transpose(x)
+    penalty = alpha * xp.eye(min(n, n_models), dtype=z.dtype, device=device(z))
+    if n <= n_models:
+        return 1 / n + xp.matrix_transpose(xp.linalg.solve(zc @ zc_t + penalty, zc @ x_t))
+    return 1 / n + xp.matrix_transpose(xp.linalg.solve(zc_t @ zc + penalty, x_t)) @ zc_t
 
 
 def _with_interval(value, residual, n_items):

@@ -7,7 +7,7 @@ from typing import Callable
 import joblib
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import backend, designs, estimators
 from .scores import Scores

@@ -13,10 +13,10 @@ from benchpred_utils.estimators import observe
 ALPHA = 10.0
 
 
-@pytest.fixture
-def case(matrix, rng):
-    """(source (25, 60), target (5, 60), core (7, 23), observed): odd sizes, so that folds are unequal."""
-    source, target = matrix[:25], matrix[25:]
+@pytest.fixture(params=[25, 8])
+def case(matrix, rng, request):
+    """(source (25 or 8, 60), target (5, 60), core (7, 23), observed): odd sizes, so that folds are unequal."""
+    source, target = matrix[: request.param], matrix[25:]
     core = designs.uniform_core_sets(60, 23, 7, rng)
     return source, target, core, observe(target, core)
 
