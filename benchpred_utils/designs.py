@@ -1,7 +1,8 @@
 """Designs: which n of the N items make the core set C.
 
 A design is a function ``design(source, n, rng)`` of the source scores (M, N), the budget and a Generator; it returns
-the core set, (n,) distinct item indices *in the order of drawing*, and never sees a target model.
+the core set, (n,) distinct item indices *in the order of drawing*, and never sees a target model.  A design that learns
+how to read the core set's scores from the sources returns a tuple: (core, weights (n,), intercept).
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ def uniform(source, n, rng):
 
     Raises ValueError when n is not between 1 and N.
     """
-    return rng.choice(_checked(source.shape[1], n), n, replace=False)
+    return rng.choice(checked_budget(source.shape[1], n), n, replace=False)
 
 
 def uniform_core_sets(n_items, n, size, rng):
@@ -24,7 +25,7 @@ def uniform_core_sets(n_items, n, size, rng):
 
     Raises ValueError when n is not between 1 and N.
     """
-    keys = rng.random((size, _checked(n_items, n)))
+    keys = rng.random((size, checked_budget(n_items, n)))
     chosen = np.argpartition(keys, n - 1, axis=1)[:, :n] if n < n_items else np.argsort(keys, axis=1)
     # argpartition leaves the chosen in an order that depends on their place; sorted by key it is uniform
     order = np.argsort(np.take_along_axis(keys, chosen, axis=1), axis=1)
@@ -38,7 +39,7 @@ def k_center_greedy(source, n, rng):
     many items tie in a 0/1 matrix, and ties are broken at random.
     Raises ValueError when n is not between 1 and N.
     """
-    n_items = _checked(source.shape[1], n)
+    n_items = checked_budget(source.shape[1], n)
     order = rng.permutation(n_items)  # argmax takes the first of equals: the first in a random order
     z = np.ascontiguousarray(backend.to_numpy(source).T[order])  # (N, M)
     chosen = [0]
@@ -50,7 +51,8 @@ def k_center_greedy(source, n, rng):
     return order[chosen]
 
 
-def _checked(n_items, n):
+def checked_budget(n_items, n):
+    """N, when n of N items can be drawn; else a ValueError."""
     if not 1 <= n <= n_items:
         raise ValueError(f"a core set of {n} items can't be drawn from {n_items}; the budget must be between 1 and N")
     return n_items

@@ -13,8 +13,21 @@ from typing import NamedTuple
 
 from .backend import asarray_like, device, namespace
 from .inference import t_interval
+from .shared import once_per_source
 
-__all__ = ["Estimate", "aipw", "aipw_cross_fitted", "core_mean", "difference", "observe", "random_sampling", "random_sampling_learn"]
+__all__ = [
+    "Estimate",
+    "aipw",
+    "aipw_cross_fitted",
+    "core_mean",
+    "difference",
+    "observe",
+    "pca",
+    "random_sampling",
+    "random_sampling_learn",
+    "ridge_loo",
+    "weighted_sum",
+]
 
 
 class Estimate(NamedTuple):
@@ -44,6 +57,13 @@ def random_sampling(source, core, observed):
 def core_mean(source, core, observed):
     """The plain mean of the observed scores, without an interval: C was not drawn at random, so nothing gives one."""
     return Estimate(_mean(observed))
+
+
+def weighted_sum(source, core, observed, weights, intercept):
+    """intercept (T,) + weights (T, n) @ observed: the estimate of every method that learned, before the target came,
+    how to read its core set."""
+    xp = namespace(observed)
+    return Estimate(xp.sum(observed * weights[:, None, :], axis=-1) + intercept[:, None])
 
 
 def difference(g, core, observed):
@@ -105,23 +125,30 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
 
 
 def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
-    """Ridge regression, across source models, of the full accuracy on the n core-set scores.
+    """Ridge regression, across source models, of the full accuracy on the n core-set scores, penalty by leave-one-out.
 
-    The penalty is the one of `alphas` with the least leave-one-out squared error, in closed form: with
-    H = 1/M + K (K + alpha I)^-1, the residual left out is (y - Hy)_i / (1 - H_ii).  Biased wherever the targets do not
-    behave like the sources.
+    Biased wherever the targets do not behave like the sources.
     """
     xp = namespace(source)
-    y = xp.mean(source, axis=1)
-    x = xp.matrix_transpose(_gather(source, core))  # (T, M, n)
+    weights, intercept = ridge_loo(xp.matrix_transpose(_gather(source, core)), xp.mean(source, axis=1), alphas)
+    return weighted_sum(source, core, observed, weights, intercept)
+
+
+def ridge_loo(x, y, alphas=(0.1, 1.0, 10.0)):
+    """Ridge regressions with intercept of y (M,) on x (T, M, n): weights (T, n) and intercepts (T,).
+
+    The penalty is the one of `alphas` with the least leave-one-out squared error, in closed form: with
+    H = 1/M + K (K + alpha I)^-1, the residual left out is (y - Hy)_i / (1 - H_ii).
+    """
+    xp = namespace(x)
     x_mean, y_mean = xp.mean(x, axis=1, keepdims=True), xp.mean(y)
     xc, yc = x - x_mean, y - y_mean
     eigenvalues, u = xp.linalg.eigh(xc @ xp.matrix_transpose(xc))
     errors, duals = zip(*(_left_out(xp.clip(eigenvalues, 0.0, None), u, yc, alpha) for alpha in alphas))
     best = xp.argmin(xp.stack(errors), axis=0)  # (T,)
     dual = sum(xp.where((best == a)[:, None], duals[a], 0.0) for a in range(len(alphas)))
-    beta = xp.matrix_transpose(xc) @ dual[:, :, None]  # (T, n, 1)
-    return Estimate(y_mean + ((observed - x_mean) @ beta)[:, :, 0])
+    beta = xp.sum(xc * dual[:, :, None], axis=1)
+    return beta, y_mean - xp.sum(x_mean[:, 0, :] * beta, axis=-1)
 
 
 def _left_out(eigenvalues, u, yc, alpha):
@@ -134,7 +161,146 @@ def _left_out(eigenvalues, u, yc, alpha):
     return xp.mean(left_out**2, axis=-1), (u @ (uy / (eigenvalues + alpha))[:, :, None])[:, :, 0]
 
 
+# --- imputation by principal components -------------------------------------------------------------------------------
+
+
+def pca(source, core, observed, ranks=(2, 5, 10, 20)):
+    """The mean of the target's row, filled in by principal components together with the source rows.
+
+    The unseen scores start at the sources' item means; then, again and again, they are replaced by their values in the
+    rank-k PCA reconstruction of the M + 1 rows, until no more than 1e-4 (Euclidean) changes, 100 times at most.  The
+    rank is the one of `ranks` with the least mean absolute error on every fourth source in order of accuracy, each
+    imputed from the other three quarters.  (In the authors' code the validation mask is written to a copy, so that
+    every rank has error 0 and the first, 2, always wins; and it fills in all targets in one matrix, whereas here no
+    target's estimate depends on which other ones are evaluated.)
+    """
+    xp = namespace(source)
+    validation, part, whole = _pca_parts(source)
+    truth = xp.mean(validation, axis=1)
+    ranks = sorted({min(rank, part.variances.shape[0]) for rank in ranks})
+    best = xp.zeros(core.shape[0], dtype=xp.int64, device=device(source))
+    if len(ranks) > 1 and validation.shape[0]:
+        seen = observe(validation, core)
+        gaps = [xp.mean(xp.abs(_imputed_mean(part, core, seen, rank) - truth), axis=-1) for rank in ranks]
+        best = xp.argmin(xp.stack(gaps), axis=0)
+    trials = [xp.nonzero(best == a)[0] for a in range(len(ranks))]  # those of each rank
+    take = lambda values, rows: xp.take(values, rows, axis=0)
+    values = [
+        _imputed_mean(whole, take(core, rows), take(observed, rows), rank)
+        for rank, rows in zip(ranks, trials)
+        if rows.shape[0]
+    ]
+    return Estimate(take(xp.concat(values), xp.argsort(xp.concat(trials))))
+
+
+class _Components(NamedTuple):
+    """The principal components of M centred rows, all r = M - 1 of them."""
+
+    mean: object  # (N,) of the rows
+    variances: object  # (r,) squared singular values, descending
+    vectors: object  # (N, r) orthonormal; zero where the variance is zero
+
+
+@once_per_source
+def _pca_parts(source):
+    """The validation rows, the components of the other rows, and those of all rows."""
+    xp = namespace(source)
+    order = xp.argsort(xp.mean(source, axis=1))
+    held_out = asarray_like([i % 4 == 2 for i in range(source.shape[0])], source)
+    rows = lambda chosen: xp.take(source, order[chosen], axis=0)
+    return rows(held_out), _components(rows(~held_out)), _components(source)
+
+
+def _components(rows):
+    xp = namespace(rows)
+    mean = xp.mean(rows, axis=0)
+    centred = rows - mean
+    variances, u = xp.linalg.eigh(centred @ xp.matrix_transpose(centred))
+    variances, u = xp.flip(variances[1:]), xp.flip(u[:, 1:], axis=1)  # the least is 0: the rows are centred
+    there = variances > 1e-9 * xp.sum(variances)
+    inverse = xp.where(there, 1 / xp.sqrt(xp.where(there, variances, 1.0)), 0.0)
+    return _Components(mean, xp.where(there, variances, 0.0), xp.matrix_transpose(centred) @ (u * inverse))
+
+
+def _imputed_mean(components, core, observed, rank, limit=100, tolerance=1e-4):
+    """The mean (T, P) over all items of rows that are known on their core set and imputed, each by itself, elsewhere.
+
+    Let the components be V, the row's deviation from the mean be d, known on C.  The imputed part is V w throughout: a
+    reconstruction is a combination of the source rows and of the row itself.  So a step needs z = V'd =
+    V_C'd_C + (I - V_C'V_C) w alone, not N numbers but r; and the PCA of the M + 1 rows is the sources' plus a matrix of
+    rank one, M/(M+1) d d', whose eigenvalues solve a secular equation.
+    """
+    xp = namespace(observed)
+    n_items, n_rows = components.mean.shape[0], components.variances.shape[0] + 1
+    flat = xp.reshape(core, (-1,))
+    v = xp.reshape(xp.take(components.vectors, flat, axis=0), (*core.shape, n_rows - 1))  # (T, n, r)
+    d = observed - xp.reshape(xp.take(components.mean, flat), core.shape)[:, None, :]
+    unseen = xp.eye(n_rows - 1, dtype=v.dtype, device=device(v)) - xp.matrix_transpose(v) @ v
+    z_seen, size_seen = d @ v, xp.sum(d**2, axis=-1)
+    w, open_, roots = xp.zeros_like(z_seen), xp.ones_like(size_seen, dtype=xp.bool), None
+    for _ in range(limit if rank else 0):
+        hidden = w @ unseen
+        z, size = z_seen + hidden, size_seen + xp.sum(w * hidden, axis=-1)
+        q, tau, roots = _rank_one_projection(components.variances, z, size, rank, n_rows / (n_rows + 1), roots)
+        step = (q + tau[..., None] * (w - z) - w) * n_rows / (n_rows + 1)
+        w = xp.where(open_[..., None], w + step, w)
+        open_ = open_ & (xp.sum(step * (step @ unseen), axis=-1) >= tolerance**2)
+        if not xp.any(open_):
+            break
+    rest = n_items * xp.mean(components.vectors, axis=0) - xp.sum(v, axis=1)  # (T, r) sums over the unseen items
+    return xp.mean(components.mean) + (xp.sum(d, axis=-1) + xp.sum(w * rest[:, None, :], axis=-1)) / n_items
+
+
+def _rank_one_projection(variances, z, size, rank, gamma, roots):
+    """The projection of d on the first k eigenvectors of V diag(variances) V' + gamma d d', as V (q - tau z) + tau d.
+
+    z = V'd is (T, P, r), size = d'd is (T, P).  An eigenvalue l solves 1/gamma = sum z_i^2 / (l - variance_i) + e / l,
+    e = d'd - z'z, and its eigenvector is (l - V diag(variances) V')^-1 d.  Returns q (T, P, r), tau (T, P) and roots.
+    """
+    xp = namespace(z)
+    low = variances[:rank]  # the j-th root lies between variances j and j - 1; `roots` are distances from the former
+    scale = variances[0] + 1e-9
+    size = size[..., None] + 1e-30 * scale
+    e, z2 = xp.abs(size - xp.sum(z**2, axis=-1, keepdims=True)), z**2 + 1e-30 * size  # no root falls on a pole
+    gaps = xp.broadcast_to(low[:-1] - low[1:] + 1e-12 * scale, (*size.shape[:-1], rank - 1))
+    width = xp.concat([gamma * size, gaps], axis=-1)
+    roots = width / 2 if roots is None else xp.minimum(roots, width)
+    offset = low[:, None] - variances  # (k, r)
+    moving = xp.ones_like(roots, dtype=xp.bool)
+    for _ in range(50):
+        new = _secular_step(roots, offset, low, width, z2, e, gamma)
+        far = xp.abs(new - roots) > 1e-4 * xp.minimum(new, width - new)  # convergence is quadratic: to 1e-8
+        roots, moving = xp.where(moving, new, roots), moving & far
+        if not xp.any(moving):
+            break
+    inverse = 1 / (roots[..., None] + offset)
+    share = 1 / (matvec(inverse**2, z2) + e / (roots + low) ** 2) / gamma  # |projection|^2 / gamma
+    return z * matvec(xp.matrix_transpose(inverse), share), xp.sum(share / (roots + low), axis=-1), roots
+
+
+def _secular_step(t, offset, low, width, z2, e, gamma):
+    """One step towards the roots t (T, P, k) of the secular equation, each in (0, width).
+
+    The sums over the poles below and above are replaced by c + b / (distance to the nearest pole) with the same value
+    and slope, which leaves a quadratic equation with one root in the interval (Bunch, Nielsen & Sorensen 1978).
+    """
+    xp = namespace(t)
+    inverse = 1 / (t[..., None] + offset)
+    squares, e_inverse, rest = inverse**2, 1 / (t + low), width - t
+    low_slope = matvec(xp.where(offset >= 0, squares, 0.0), z2)
+    high_slope = matvec(squares, z2) - low_slope
+    b_low, b_high = t**2 * (low_slope + e * e_inverse**2), rest**2 * high_slope
+    c = 1 / gamma - matvec(inverse, z2) - e * e_inverse + b_low / t - rest * high_slope
+    root = xp.sqrt((c * width - b_low + b_high) ** 2 + 4 * b_low * b_high)
+    return xp.minimum(2 * b_low * width / (c * width + b_low + b_high + root), (1 - 1e-15) * width)
+
+
 # --- what they share --------------------------------------------------------------------------------------------------
+
+
+def matvec(matrix, vector):
+    """The product of each matrix (..., a, b) with its vector (..., b): (..., a)."""
+    return (matrix @ vector[..., None])[..., 0]
 
 
 def _mean(scores):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from . import backend, designs, estimators
+from . import backend, designs, estimators, irt, optimised
 from .scores import Scores
 
 __all__ = ["METHODS", "RECOMMENDED", "SPLITS", "Method", "run_experiment", "split_models"]
@@ -22,8 +22,8 @@ CHUNK = 25  # trials per task; fixed, so that the number of workers can't change
 class Method:
     """How to evaluate a model from few items: a design, then an estimator."""
 
-    design: Callable  # (source (M, N), n, rng) -> core set (n,)
-    estimator: Callable  # (source (M, N), core (T, n), observed (T, P, n)) -> Estimate
+    design: Callable  # (source (M, N), n, rng) -> core set (n,), or (core set, what the estimator needs of it ...)
+    estimator: Callable  # (source (M, N), core (T, n), observed (T, P, n), what the design gave ...) -> Estimate
     bias: str  # "none": exactly unbiased over the draw; "order 1/n"; "unbounded"
 
 
@@ -31,6 +31,16 @@ METHODS = {
     "random_sampling": Method(designs.uniform, estimators.random_sampling, "none"),
     "k_center_greedy": Method(designs.k_center_greedy, estimators.core_mean, "unbounded"),
     "random_sampling_learn": Method(designs.uniform, estimators.random_sampling_learn, "unbounded"),
+    "random_search_learn": Method(optimised.random_search_learn, estimators.weighted_sum, "unbounded"),
+    "lasso": Method(optimised.lasso, estimators.weighted_sum, "unbounded"),
+    "double_optimize": Method(optimised.double_optimize, estimators.weighted_sum, "unbounded"),
+    "pca": Method(designs.uniform, estimators.pca, "unbounded"),
+    "anchor_points_weighted": Method(optimised.anchor_points_weighted, estimators.weighted_sum, "unbounded"),
+    "anchor_points_predictor": Method(optimised.anchor_points_predictor, estimators.weighted_sum, "unbounded"),
+    "p_irt": Method(irt.irt_anchors, irt.p_irt, "unbounded"),
+    "gp_irt": Method(irt.irt_anchors, irt.gp_irt, "unbounded"),
+    "metabench": Method(irt.metabench_items, irt.metabench, "unbounded"),
+    "sort_and_search": Method(irt.sorted_by_difficulty, irt.sort_and_search, "unbounded"),
     "aipw": Method(designs.uniform, estimators.aipw, "order 1/n"),
     "aipw_cross_fitted": Method(designs.uniform, estimators.aipw_cross_fitted, "none"),
 }
@@ -156,8 +166,10 @@ class _Task:
             method = METHODS[name]
             if method.design not in drawn:
                 rngs = [self.rng(trial, method.design.__name__) for trial in trials]
-                core = np.stack([method.design(source_values, self.n, rng) for rng in rngs])
-                drawn[method.design] = backend.asarray(core), estimators.observe(target_values, core)
+                draws = [method.design(source_values, self.n, rng) for rng in rngs]
+                core, *learned = map(np.stack, zip(*draws)) if isinstance(draws[0], tuple) else [np.stack(draws)]
+                seen = estimators.observe(target_values, core)
+                drawn[method.design] = backend.asarray(core), seen, *map(backend.asarray, learned)
             estimate = method.estimator(source_values, *drawn[method.design])
             records.append(self._records(name, target, trials, estimate))
         return records

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-__all__ = ["compare", "summarise", "t_interval"]
+__all__ = ["bootstrap_over_models", "compare", "kendall_tau", "per_model", "summarise", "t_interval"]
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
 
@@ -24,9 +24,9 @@ def summarise(records, level=0.95):
 
     gap: mean of abs(estimate - truth), the estimation gap; gap_low, gap_high: its Monte Carlo interval over trials;
     bias, rmse; ess: MSE of random sampling over the method's, both averaged over trials and targets first (NaN without
-    random_sampling); coverage, width: of the intervals (NaN where there are none).  All in the unit of the scores.
+    random_sampling); tau: Kendall's tau of the targets' ranking, mean over trials, with its Monte Carlo interval;
+    coverage, width: of the intervals (NaN where there are none).  All in the unit of the scores.
     """
-    gaps = _trial_means(records)
     error = records["estimate"] - records["truth"]
     has_interval = records["lower"].notna()
     covered = ((records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])).where(has_interval)
@@ -34,13 +34,32 @@ def summarise(records, level=0.95):
     columns["width"] = records["upper"] - records["lower"]
     keys = [*CELL, "method"]
     table = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
-    half = stats.t.ppf(0.5 + level / 2, gaps["count"] - 1) * gaps["std"] / gaps["count"] ** 0.5
-    table = table.assign(gap=gaps["mean"], gap_low=gaps["mean"] - half, gap_high=gaps["mean"] + half)
-    table = table.assign(rmse=table["mse"] ** 0.5, trials=gaps["count"]).reset_index()
+    trials = {"gap": _trial_gaps(records), "tau": _trial_taus(records)}
+    for name, per_trial in trials.items():
+        table = table.join(_monte_carlo(name, per_trial.groupby(keys, sort=False, observed=True), level))
+    table = table.assign(rmse=table["mse"] ** 0.5).reset_index()
     random = table[table["method"] == "random_sampling"].set_index(CELL)["mse"]
     baseline = random.reindex(pd.MultiIndex.from_frame(table[CELL])).to_numpy()
     table["ess"] = baseline / table["mse"].where(table["mse"] > 0)
-    return table[[*keys, "trials", "gap", "gap_low", "gap_high", "bias", "rmse", "ess", "coverage", "width"]]
+    intervals = ["gap", "gap_low", "gap_high", "bias", "rmse", "ess", "tau", "tau_low", "tau_high", "coverage", "width"]
+    return table[[*keys, "trials", *intervals]]
+
+
+def _monte_carlo(name, groups, level):
+    """The mean over trials with its Student interval, one row per group; "gap" counts the trials too."""
+    found = groups.agg(["mean", "std", "count"])
+    half = stats.t.ppf(0.5 + level / 2, found["count"] - 1) * found["std"] / found["count"] ** 0.5
+    columns = {name: found["mean"], f"{name}_low": found["mean"] - half, f"{name}_high": found["mean"] + half}
+    return pd.DataFrame(columns | ({"trials": found["count"]} if name == "gap" else {}))
+
+
+def per_model(records):
+    """One row per benchmark, split, budget, method and target model: truth, bias, gap, mse and the number of trials."""
+    error = records["estimate"] - records["truth"]
+    keys = [*CELL, "method", "model"]
+    columns = {"truth": records["truth"], "bias": error, "gap": error.abs(), "mse": error**2}
+    groups = records[keys].assign(**columns).groupby(keys, sort=False, observed=True)
+    return groups.mean().assign(trials=groups.size()).reset_index()
 
 
 def _trial_gaps(records):
@@ -50,8 +69,18 @@ def _trial_gaps(records):
     return records[keys].assign(gap=gap).groupby(keys, sort=False, observed=True)["gap"].mean()
 
 
-def _trial_means(records):
-    return _trial_gaps(records).groupby([*CELL, "method"], sort=False, observed=True).agg(["mean", "std", "count"])
+def _trial_taus(records):
+    keys = [*CELL, "method", "trial"]
+    tau = lambda part: kendall_tau(part["estimate"].to_numpy(), part["truth"].to_numpy())
+    return records.groupby(keys, sort=False, observed=True)[["estimate", "truth"]].apply(tau)
+
+
+def kendall_tau(x, y):
+    """Kendall's tau-b of two rankings (P,), corrected for ties; NaN where either is constant (Kendall 1938)."""
+    upper = np.triu_indices(len(x), 1)
+    dx, dy = (np.sign(values[:, None] - values)[upper] for values in (x, y))
+    pairs = np.sqrt((dx**2).sum() * (dy**2).sum())
+    return (dx * dy).sum() / pairs if pairs else np.nan
 
 
 def compare(records, baseline="random_sampling", level=0.95):
@@ -82,3 +111,23 @@ def _paired_change(gap, base, level):
     half = stats.t.ppf(0.5 + level / 2, len(gap) - 1) * residual.std(ddof=1) / len(gap) ** 0.5
     p = stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
     return ratio - 1, ratio - 1 - half, ratio - 1 + half, p
+
+
+def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95):
+    """The relative change of the estimation gap with an interval over *other models like these*: one row per method.
+
+    `table` is :func:`per_model`'s for one split and budget; change is the mean over the benchmarks of gap/baseline's
+    gap - 1; low, high are percentiles over bootstrap samples of whole clusters (a Series: model -> its developer),
+    since models of one developer are alike (Field & Welsh 2007).  Raises ValueError when a model has no cluster.
+    """
+    missing = set(table["model"]) - set(clusters.index)
+    if missing:
+        raise ValueError(f"{len(missing)} models have no cluster, among them {sorted(missing)[0]}")
+    sums = table.assign(cluster=table["model"].map(clusters)).groupby(["cluster", "benchmark", "method"])["gap"].sum()
+    sums = sums.unstack(["benchmark", "method"], fill_value=0.0)  # (clusters, benchmarks x methods)
+    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), draws)
+    rows = []
+    for method in dict.fromkeys(table["method"]):
+        change = lambda w: np.mean([w @ sums[b, method] / (w @ sums[b, baseline]) - 1 for b in table["benchmark"].unique()], 0)
+        rows.append((method, change(np.ones(len(sums))), *np.nanquantile(change(weights), [0.5 - level / 2, 0.5 + level / 2])))
+    return pd.DataFrame(rows, columns=["method", "change", "low", "high"])

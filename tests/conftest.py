@@ -28,3 +28,9 @@ def matrix():
     rng = np.random.default_rng(1)
     ability, difficulty = rng.normal(0.3, 1.2, (30, 1)), rng.normal(0, 1.2, (1, 60))
     return (rng.random((30, 60)) < 1 / (1 + np.exp(difficulty - ability))).astype(float)
+
+
+def draw(design, source, n, rngs):
+    """One draw of a design per generator: the core sets (T, n) and whatever else it gives, stacked."""
+    draws = [design(source, n, rng) for rng in rngs]
+    return [*map(np.stack, zip(*draws))] if isinstance(draws[0], tuple) else [np.stack(draws)]

@@ -10,6 +10,7 @@ import pytest
 import benchpred_utils as bp
 from benchpred_utils import backend, designs, estimators, simulation
 from benchpred_utils.estimators import observe
+from conftest import draw
 
 DEVICE = array_api_strict.Device("device1")  # refuses silent transfers to and from the host
 
@@ -32,11 +33,11 @@ def back(values):
 @pytest.mark.parametrize("convert", [strict, cupy])
 @pytest.mark.parametrize("name", bp.METHODS)
 def test_estimators_return_what_they_were_given(name, convert, matrix, rng):
-    source, target, core = matrix[:20], matrix[20:], designs.uniform_core_sets(60, 13, 4, rng)
-    estimator = bp.METHODS[name].estimator
-    expected = estimator(source, core, observe(target, core))
+    source, target, method = matrix[:20], matrix[20:], bp.METHODS[name]
+    core, *learned = draw(method.design, source, 13, [rng] * 4)
+    expected = method.estimator(source, core, observe(target, core), *learned)
     there = convert(target)
-    got = estimator(convert(source), convert(core), observe(there, convert(core)))
+    got = method.estimator(convert(source), convert(core), observe(there, convert(core)), *map(convert, learned))
     for value, reference in zip(got, expected):
         if reference is not None:
             assert type(value) is type(there)
@@ -82,9 +83,9 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend"},
+    {"backend", "shared"},
     {"scores", "data"},
-    {"designs", "estimators", "similarity", "inference", "simulation"},
+    {"designs", "estimators", "irt", "optimised", "similarity", "inference", "simulation"},
     {"experiments"},
     {"charts"},
 ]

@@ -5,6 +5,7 @@ import pytest
 import benchpred_utils as bp
 from benchpred_utils import experiments
 from benchpred_utils.estimators import observe
+from conftest import draw
 
 COLUMNS = "benchmark method split budget trial model truth estimate lower upper".split()
 ALL = list(bp.METHODS)
@@ -31,7 +32,7 @@ def test_the_records_are_tidy_and_say_the_truth(scores):
 def test_the_same_seed_gives_the_same_records_whatever_the_workers(scores, split, backend):
     import joblib
 
-    run = lambda **options: bp.run_experiment(scores, ALL, split, 10, 60, seed=5, progress=False, **options)
+    run = lambda **options: bp.run_experiment(scores, ALL, split, 10, 30, seed=5, progress=False, **options)
     alone = run()
     with joblib.parallel_config(backend=backend):
         pd.testing.assert_frame_equal(alone, run(n_jobs=2), check_exact=True)
@@ -54,12 +55,13 @@ def test_no_method_looks_at_what_was_not_measured(name, split, scores, rng):
     """The poison test: target scores outside the core set are corrupted, and no estimate changes by a bit."""
     method = bp.METHODS[name]
     source, target = bp.split_models(scores, split, rng)
-    core = np.stack([method.design(source.values, 12, rng) for _ in range(3)])
-    clean = method.estimator(source.values, core, observe(target.values, core))
+    core, *learned = draw(method.design, source.values, 12, [rng] * 3)
+    clean = method.estimator(source.values, core, observe(target.values, core), *learned)
     for t, c in enumerate(core):
+        one = [values[t : t + 1] for values in learned]
         poisoned = np.where(np.isin(np.arange(60), c), target.values, rng.choice([np.nan, 1e6, -3], target.values.shape))
-        dirty = method.estimator(source.values, core[t : t + 1], observe(poisoned, core[t : t + 1]))
-        again = method.estimator(source.values, core[t : t + 1], observe(target.values, core[t : t + 1]))
+        dirty = method.estimator(source.values, core[t : t + 1], observe(poisoned, core[t : t + 1]), *one)
+        again = method.estimator(source.values, core[t : t + 1], observe(target.values, core[t : t + 1]), *one)
         for value, same in zip(dirty, again):
             assert (value is None and same is None) or np.array_equal(value, same)
         assert again.value == pytest.approx(clean.value[t : t + 1], rel=1e-12)

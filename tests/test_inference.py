@@ -79,3 +79,41 @@ def test_intervals_cover_in_the_middle_and_fail_at_the_ceiling(matrix, rng):
         e = estimators.aipw_cross_fitted(source, core, observe(target, core))
         coverage = ((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean()
         assert (coverage > 0.93) == good, (accuracy, coverage)
+
+
+def test_kendall_tau_is_scipys(rng):
+    for _ in range(20):
+        x, y = rng.integers(0, 4, 12).astype(float), rng.random(12).round(1)
+        assert inference.kendall_tau(x, y) == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert inference.kendall_tau(np.arange(5.0), -np.arange(5.0)) == -1
+    assert np.isnan(inference.kendall_tau(np.ones(5), np.arange(5.0)))
+
+
+def test_the_summary_ranks_the_targets_in_each_trial():
+    table = bp.summarise(records(random_sampling=[0.6, 0.7, 0.5, 0.3], aipw=[0.5, 0.6, 0.6, 0.7])).set_index("method")
+    assert table.tau.tolist() == [0.0, 1.0]  # one trial right and one wrong; both right
+
+
+def test_errors_by_model():
+    table = inference.per_model(records(aipw=[0.5, 0.6, 0.6, 0.7]))
+    assert table.model.tolist() == ["a", "b"] and table.trials.tolist() == [2, 2]
+    assert table.bias.tolist() == pytest.approx([0.05, -0.05]) and table.gap.tolist() == pytest.approx([0.05, 0.05])
+
+
+def two_developers(ratio):
+    """30 models of two developers; a method's gap is the baseline's times the developer's ratio."""
+    models = [f"m{i}" for i in range(30)]
+    developer = pd.Series(["big" if i < 15 else f"small-{i}" for i in range(30)], index=models)
+    base = pd.DataFrame({"benchmark": "toy", "model": models, "gap": 1.0})
+    other = base.assign(gap=[ratio["big"] if d == "big" else ratio["small"] for d in developer])
+    return pd.concat([base.assign(method="random_sampling"), other.assign(method="aipw")]), developer
+
+
+def test_the_bootstrap_takes_whole_developers(rng):
+    table, developer = two_developers({"big": 0.5, "small": 0.9})
+    row = inference.bootstrap_over_models(table, developer, rng).set_index("method").loc["aipw"]
+    assert row.change == pytest.approx(-0.3)  # the mean of 15 halvings and 15 changes by a tenth
+    alone = inference.bootstrap_over_models(table, pd.Series(developer.index, developer.index), rng).set_index("method").loc["aipw"]
+    assert row.high - row.low > 1.5 * (alone.high - alone.low)  # models of one developer are not 15 observations
+    with pytest.raises(ValueError, match="30 models have no cluster, among them m0"):
+        inference.bootstrap_over_models(table, developer.iloc[:0], rng)
