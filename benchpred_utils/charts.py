@@ -27,6 +27,14 @@ METHOD_COLORS = {
     "aipw": "#CC79A7",
     "aipw_cross_fitted": "#0072B2",
 }
+BENCHMARK_LABELS = {
+    "openbookqa": "OpenBookQA",
+    "gsm8k": "GSM8K",
+    "legalbench": "LegalBench",
+    "math": "MATH",
+    "medqa": "MedQA",
+    "mmlu": "MMLU",
+}
 METHOD_LABELS = {
     "random_sampling": "random sampling",
     "k_center_greedy": "k-center greedy",
@@ -69,8 +77,8 @@ def theme() -> dict:
             "mark": {"color": PALETTE[0], "tooltip": True},
             "line": {"strokeWidth": 2.25},
             "trail": {"color": PALETTE[0]},
-            "point": {"size": 60, "filled": True},
-            "circle": {"size": 50},
+            "point": {"size": 55, "filled": True, "opacity": 0.9},
+            "circle": {"size": 55, "opacity": 0.9},
             "rule": {"color": NEUTRAL},
             "text": {"color": _INK, "fontSize": 12},
             "range": {

@@ -48,7 +48,8 @@ def split_models(scores, split, rng=None):
     models in order of their dates.  Models with accuracy 0 are left out first (Zhang, Dorner & Hardt 2025).
     Raises ValueError for another split, without dates where they are needed, and with too few models.
     """
-    scores = scores.select(models=scores.accuracy > 0)
+    if not (right := scores.accuracy > 0).all():
+        scores = scores.select(models=right)
     n_models = scores.n_models
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; use one of {', '.join(SPLITS)}, or give source= and target=")
