@@ -64,14 +64,16 @@ def theme() -> dict:
         "titlePadding": 8,
     }
     text = {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "titleFontSize": 13}
+    symbol = {"symbolSize": 110, "symbolStrokeWidth": 2, "symbolBaseFillColor": NEUTRAL, "symbolBaseStrokeColor": NEUTRAL}
     return {
         "config": {
             "background": "transparent",
+            "aria": False,  # the picture and the drawn chart carry the description; a label on each mark is noise
             "font": "sans-serif",
             "view": {"stroke": None, "continuousWidth": 560, "continuousHeight": 300},
             "axis": axis,
             "axisBand": {"grid": False},
-            "legend": text | {"titleFontWeight": "normal", "symbolSize": 110, "symbolStrokeWidth": 2, "labelLimit": 280},
+            "legend": text | symbol | {"titleFontWeight": "normal", "labelLimit": 280},
             "header": text | {"titleFontWeight": "normal", "labelFontSize": 13},
             "title": {"color": _INK, "fontSize": 14, "fontWeight": "normal", "anchor": "start"},
             "mark": {"color": PALETTE[0], "tooltip": True},

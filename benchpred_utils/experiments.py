@@ -7,6 +7,7 @@ from typing import Callable
 import joblib
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from . import backend, designs, estimators
@@ -145,10 +146,11 @@ class _Task:
 
     def run(self, trials):
         """The records of some trials: a list of column dictionaries, one per method and split."""
-        if self.pair:
-            return self._run_split(*self.pair, trials)
-        parts = (self._run_split(*split_models(self.scores, self.split, self.rng(t, "split")), [t]) for t in trials)
-        return [record for part in parts for record in part]
+        with threadpool_limits(1):  # the systems are small: threads inside a task only get into each other's way
+            if self.pair:
+                return self._run_split(*self.pair, trials)
+            pairs = ((t, split_models(self.scores, self.split, self.rng(t, "split"))) for t in trials)
+            return [record for t, pair in pairs for record in self._run_split(*pair, [t])]
 
     def _run_split(self, source, target, trials):
         source_values, target_values = backend.asarray(source.values), backend.asarray(target.values)
