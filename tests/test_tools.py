@@ -257,12 +257,12 @@ def test_the_declared_data_is_what_the_kernel_sees(book, load):
 
 
 DRIVER = """
-import pathlib, signal, sys
+import pathlib, sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import execute, pairs, runner
 pairs.ROOT = pathlib.Path(sys.argv[3])
 pairs.NOTEBOOKS = runner.NOTEBOOKS = pairs.ROOT / "notebooks"
-signal.signal(signal.SIGTERM, execute._interrupt)
+execute.stop_on_signals()
 sys.exit(execute.main(["run"]))
 """
 

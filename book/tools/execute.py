@@ -152,11 +152,17 @@ def main(argv=None) -> int:
     return int(any(outcome.result == "DIFFERS" for outcome in outcomes))
 
 
+def stop_on_signals() -> None:
+    """Stop in good order on Ctrl-C and on SIGTERM, also where a shell started us in the background deaf to the first."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
 def _interrupt(*_):
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_on_signals()
     sys.path.insert(0, str(ROOT))
     sys.exit(main())
