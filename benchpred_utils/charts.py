@@ -27,6 +27,14 @@ METHOD_COLORS = {
     "aipw": "#CC79A7",
     "aipw_cross_fitted": "#0072B2",
 }
+BENCHMARK_LABELS = {
+    "openbookqa": "OpenBookQA",
+    "gsm8k": "GSM8K",
+    "legalbench": "LegalBench",
+    "math": "MATH",
+    "medqa": "MedQA",
+    "mmlu": "MMLU",
+}
 METHOD_LABELS = {
     "random_sampling": "random sampling",
     "k_center_greedy": "k-center greedy",
@@ -56,21 +64,23 @@ def theme() -> dict:
         "titlePadding": 8,
     }
     text = {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "titleFontSize": 13}
+    symbol = {"symbolSize": 110, "symbolStrokeWidth": 2, "symbolBaseFillColor": NEUTRAL, "symbolBaseStrokeColor": NEUTRAL}
     return {
         "config": {
             "background": "transparent",
+            "aria": False,  # the picture and the drawn chart carry the description; a label on each mark is noise
             "font": "sans-serif",
             "view": {"stroke": None, "continuousWidth": 560, "continuousHeight": 300},
             "axis": axis,
             "axisBand": {"grid": False},
-            "legend": text | {"titleFontWeight": "normal", "symbolSize": 110, "symbolStrokeWidth": 2, "labelLimit": 280},
+            "legend": text | symbol | {"titleFontWeight": "normal", "labelLimit": 280},
             "header": text | {"titleFontWeight": "normal", "labelFontSize": 13},
             "title": {"color": _INK, "fontSize": 14, "fontWeight": "normal", "anchor": "start"},
             "mark": {"color": PALETTE[0], "tooltip": True},
             "line": {"strokeWidth": 2.25},
             "trail": {"color": PALETTE[0]},
-            "point": {"size": 60, "filled": True},
-            "circle": {"size": 50},
+            "point": {"size": 55, "filled": True, "opacity": 0.9},
+            "circle": {"size": 55, "opacity": 0.9},
             "rule": {"color": NEUTRAL},
             "text": {"color": _INK, "fontSize": 12},
             "range": {

@@ -7,6 +7,7 @@ from typing import Callable
 import joblib
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from . import backend, designs, estimators, irt, optimised
@@ -58,7 +59,8 @@ def split_models(scores, split, rng=None):
     models in order of their dates.  Models with accuracy 0 are left out first (Zhang, Dorner & Hardt 2025).
     Raises ValueError for another split, without dates where they are needed, and with too few models.
     """
-    scores = scores.select(models=scores.accuracy > 0)
+    if not (right := scores.accuracy > 0).all():
+        scores = scores.select(models=right)
     n_models = scores.n_models
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; use one of {', '.join(SPLITS)}, or give source= and target=")
@@ -154,10 +156,11 @@ class _Task:
 
     def run(self, trials):
         """The records of some trials: a list of column dictionaries, one per method and split."""
-        if self.pair:
-            return self._run_split(*self.pair, trials)
-        parts = (self._run_split(*split_models(self.scores, self.split, self.rng(t, "split")), [t]) for t in trials)
-        return [record for part in parts for record in part]
+        with threadpool_limits(1):  # the systems are small: threads inside a task only get into each other's way
+            if self.pair:
+                return self._run_split(*self.pair, trials)
+            pairs = ((t, split_models(self.scores, self.split, self.rng(t, "split"))) for t in trials)
+            return [record for t, pair in pairs for record in self._run_split(*pair, [t])]
 
     def _run_split(self, source, target, trials):
         source_values, target_values = backend.asarray(source.values), backend.asarray(target.values)

@@ -1,6 +1,6 @@
 """The score matrix S(F', D'): an immutable record that has checked itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -63,21 +63,32 @@ class Scores:
         return self.values.mean(axis=1)
 
     def select(self, models=None, items=None):
-        """The Scores of some models and some items, given by index or mask (None: all)."""
-        rows = np.arange(self.n_models) if models is None else np.arange(self.n_models)[models]
-        cols = np.arange(self.n_items) if items is None else np.arange(self.n_items)[items]
-        pick = lambda labels, index: None if labels is None else labels[index]
-        return replace(
-            self,
-            values=self.values[np.ix_(rows, cols)],
-            models=self.models[rows],
-            items=self.items[cols],
-            domains=pick(self.domains, cols),
-            dates=pick(self.dates, rows),
-        )
+        """The Scores of some models and some items, given by index or mask (None: all).
+
+        Raises ValueError when a model or an item is taken twice, or too few are left.
+        """
+        rows, cols = _positions("model", models, self.n_models, 1), _positions("item", items, self.n_items, 2)
+        values = self.values[rows] if items is None else self.values[np.ix_(rows, cols)]
+        fields = {"values": values, "models": self.models[rows], "items": self.items[cols], "name": self.name}
+        fields["domains"] = None if self.domains is None else self.domains[cols]
+        fields["dates"] = None if self.dates is None else self.dates[rows]
+        part = object.__new__(Scores)  # a part of what was checked needs no second check
+        for field, value in fields.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(part, field, value)
+        return part
 
     def __repr__(self):
         return f"Scores({self.name!r}: {self.n_models} models x {self.n_items} items)"
+
+
+def _positions(what, chosen, length, least):
+    """The chosen models or items as indices."""
+    index = np.arange(length) if chosen is None else np.arange(length)[chosen]
+    if len(index) < least or np.bincount(index).max() > 1:
+        raise ValueError(f"a selection must hold at least {least} {what}{'s' * (least > 1)}, each only once")
+    return index
 
 
 def _checked_values(values, models, items):

@@ -70,3 +70,12 @@ def test_select_keeps_labels_with_their_rows_and_columns():
     assert part.values.tolist() == [[0.5, 1.0]]
     assert (part.models.tolist(), part.domains.tolist()) == (["b"], ["x", "z"])
     assert str(part.dates[0]) == "2023-01-02"
+    assert not part.values.flags.writeable
+    same = Scores(scores.values, scores.models, scores.items, scores.domains, scores.dates).select()
+    assert all(np.array_equal(getattr(same, f), getattr(scores, f)) for f in ("values", "models", "items", "domains", "dates"))
+
+
+@pytest.mark.parametrize("choice", [dict(models=[0, 0]), dict(items=[1]), dict(models=[]), dict(items=[2, 1, 2])])
+def test_a_selection_is_checked(choice):
+    with pytest.raises(ValueError, match="at least . (model|items), each only once"):
+        Scores(OK).select(**choice)

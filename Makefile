@@ -1,0 +1,46 @@
+# Everything the book needs, from a fresh clone with Python and make: `make book`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup book html test check lab clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
+	@echo
+	@echo "BENCHPRED_DATA=folder  where the score matrices lie (else: the cache, else downloaded)"
+	@echo "PYTHON=python3.12      the Python to set up with, 3.11 or newer"
+
+setup: $(STAMP) ## make the environment .venv (the other targets do this by themselves)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not: try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Setting up $(VENV) (a few minutes, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	@touch $@
+
+book: setup ## execute every chapter whose data can be had, then build the book
+	@$(BIN)/python book/tools/execute.py run
+	@$(BIN)/python book/tools/build.py
+
+html: setup ## build the book from the stored outputs: no data, no network
+	@$(BIN)/python book/tools/execute.py sync
+	@$(BIN)/python book/tools/build.py
+
+test: setup ## run the tests (ARGS="-k pattern" for some of them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## execute every chapter anew and compare the numbers with the stored ones
+	@$(BIN)/python book/tools/execute.py check
+
+lab: setup ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+clean: ## remove what was built (the environment stays; to remove it too: rm -rf .venv)
+	rm -rf _build build *.egg-info .pytest_cache .hypothesis notebooks/.*.partial notebooks/.ipynb_checkpoints
+	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +

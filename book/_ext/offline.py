@@ -1,0 +1,74 @@
+"""Put into the built book what its pages would otherwise load from the network: MathJax, and Vega for the charts."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+MATHJAX = "tex-mml-chtml.js"
+# Of MathJax's 24 MB: the program, the fonts it sets formulas in, and the TeX macros it loads when a page uses them.
+MATHJAX_PARTS = [MATHJAX, "output/chtml/fonts/woff-v2/*.woff", "input/tex/extensions/*.js"]
+VEGA_BUNDLE = "vega-bundle.js"
+
+
+def mathjax_folder() -> Path:
+    """Where the package sphinx-mathjax-offline keeps MathJax; its module is no valid Python name."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None:
+        raise RuntimeError("the package sphinx-mathjax-offline is not installed: run `make setup`")
+    return Path(spec.submodule_search_locations[0], "static", "mathjax")
+
+
+def copy_mathjax(target: Path) -> None:
+    """Copy the parts of MathJax that a page can ask for into ``target``."""
+    source = mathjax_folder()
+    for part in MATHJAX_PARTS:
+        files = list(source.glob(part))
+        if not files:
+            raise RuntimeError(f"sphinx-mathjax-offline has no {part}")
+        for file in files:
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and vega-embed in one script that defines ``window.vegaEmbed``."""
+    import vl_convert
+    from benchpred_utils.charts import vega_lite_version
+
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    if "window.vegaEmbed" not in script:  # a snippet that vl_convert can't use is dropped without a word
+        raise RuntimeError("vl_convert made a bundle without vegaEmbed")
+    return f"(() => {{\n{script}\n}})();\n"
+
+
+def write_assets(app, exception) -> None:
+    """Write MathJax and the Vega bundle into the static folder of the finished HTML."""
+    if exception is not None or app.builder.format != "html":
+        return
+    static = Path(app.outdir, "_static")
+    copy_mathjax(static / "mathjax")
+    (static / VEGA_BUNDLE).write_text(vega_bundle(), encoding="utf-8")
+
+
+def mend_page(app, pagename, templatename, context, doctree) -> None:
+    """Mend what other extensions leave in a page: a script of Thebe's, twice, and a list whose items are none.
+
+    Thebe would fetch its program from a CDN; the roles are those that a screen reader wants of a bibliography.
+    """
+    scripts = context.get("script_files", [])
+    context["script_files"] = [script for script in scripts if "thebe" not in _described(script)]
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def _described(script) -> str:
+    """The address and the text of a script, in small letters."""
+    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}".lower()
+
+
+def setup(app):
+    app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", write_assets)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

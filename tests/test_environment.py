@@ -1,0 +1,72 @@
+"""pyproject.toml, environment.yml and constraints.txt say the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+
+
+def ranges(requirements):
+    """Name to range, for a list of requirements."""
+    parsed = [Requirement(text) for text in requirements]
+    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
+
+
+def conda_ranges():
+    names = ranges(entry for entry in CONDA if isinstance(entry, str))
+    names.pop("pip")
+    return names
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    matches = [re.fullmatch(r"([A-Za-z0-9._-]+)==([^;\s]+)", line) for line in lines if line and line[0] != "#"]
+    assert all(matches), "constraints.txt holds nothing but exact pins"
+    return {canonicalize_name(match[1]): Version(match[2]) for match in matches}
+
+
+def test_conda_and_pyproject_have_the_same_ranges():
+    conda = conda_ranges()
+    assert conda.pop("python") == Requirement("python" + PROJECT["requires-python"]).specifier
+    package, extras = ranges(PROJECT["dependencies"]), ranges(EXTRAS["book"] + EXTRAS["test"])
+    assert set(package) <= set(conda), "conda installs all that the package needs"
+    assert conda == {name: (package | extras)[name] for name in conda}
+
+
+def test_conda_installs_the_rest_as_pyproject_says():
+    (pip,) = [entry["pip"] for entry in CONDA if isinstance(entry, dict)]
+    assert pip == ["-e .[book,test]"]
+
+
+@pytest.mark.parametrize("extra", ["dependencies", *EXTRAS])
+def test_every_requirement_is_pinned_within_its_range(extra):
+    pinned = pins()
+    for name, specifier in ranges(PROJECT["dependencies"] if extra == "dependencies" else EXTRAS[extra]).items():
+        assert name in pinned, f"{name} is not pinned in constraints.txt"
+        assert pinned[name] in specifier
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "environment.yml", "constraints.txt", "Makefile"])
+def test_no_package_host_is_named(file):
+    text = (ROOT / file).read_text()
+    assert not re.search(r"index-url|find-links|trusted-host|pypi\.|pythonhosted|file://|@ ", text)
+
+
+def test_the_repository_address_stands_in_one_place():
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].removeprefix("https://")
+    folders = ["book", "notebooks", "benchpred_utils", "tests", ".ci"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.is_file()]
+    texts = (path for path in files if path.suffix in (".md", ".py", ".toml", ".yml", ".ipynb", ".js", ".css", ""))
+    holding = [path.name for path in texts if address in path.read_text(encoding="utf-8", errors="ignore")]
+    assert holding == ["_config.yml"]
