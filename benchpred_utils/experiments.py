@@ -139,8 +139,7 @@ class _Task:
                 raise ValueError("source and target must have the same items in the same order")
             split, pair = "given", (source, target)
         else:
-            fixed = split in SPLITS and split != "interpolation"
-            pair = split_models(scores, split, np.random.default_rng(0)) if fixed or split not in SPLITS else None
+            pair = None if split == "interpolation" else split_models(scores, split)
         whole = scores if source is None else source
         n = budget_items(budget, whole.n_items)
         return cls(whole.name, tuple(methods), split, n, seed, None if pair else scores, pair)
@@ -167,6 +166,7 @@ class _Task:
                 rngs = [self.rng(trial, method.design.__name__) for trial in trials]
                 draws = [method.design(source_values, self.n, rng) for rng in rngs]
                 core, *learned = map(np.stack, zip(*draws)) if isinstance(draws[0], tuple) else [np.stack(draws)]
+                _check_core_sets(name, core, self.n, target.n_items)
                 seen = estimators.observe(target_values, core)
                 drawn[method.design] = backend.asarray(core), seen, *map(backend.asarray, learned)
             estimate = method.estimator(source_values, *drawn[method.design])
@@ -188,13 +188,22 @@ class _Task:
         }
 
 
+def _check_core_sets(method, core, n, n_items):
+    """Each core set must hold n distinct items: one that held more would see more of the target than it pays for."""
+    ordered = np.sort(core, axis=1)
+    distinct = core.shape[1] == n and (np.diff(ordered, axis=1) > 0).all()
+    if not (distinct and ordered[:, 0].min() >= 0 and ordered[:, -1].max() < n_items):
+        raise ValueError(f"the design of {method} must give {n} distinct items of {n_items}, and it does not")
+
+
 def budget_items(budget, n_items):
     """The number n of items that `budget` means: itself, or a fraction of N when it is a float below 1.
 
     Raises ValueError when it is not between 1 and N.
     """
-    n = round(budget * n_items) if isinstance(budget, float) and budget < 1 else int(budget)
-    if n != budget and not (isinstance(budget, float) and budget < 1) or not 1 <= n <= n_items:
+    is_fraction = isinstance(budget, float) and budget < 1
+    n = round(budget * n_items) if is_fraction else int(budget)
+    if not 1 <= n <= n_items or not is_fraction and n != budget:
         raise ValueError(
             f"budget is {budget}; it must be a whole number of items between 1 and {n_items}, or a fraction of them "
             "below 1 that gives at least one item"

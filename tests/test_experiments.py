@@ -92,6 +92,15 @@ def test_poisoned_targets_leave_the_whole_experiment_unchanged(scores, monkeypat
     pd.testing.assert_frame_equal(clean, run().drop(columns="truth"), check_exact=True)
 
 
+@pytest.mark.parametrize("core", [range(60), [0] * 10, range(9), [*range(9), 60], [-1, *range(9)]])
+def test_a_design_that_takes_other_items_than_it_pays_for_is_stopped(core, scores, monkeypatch):
+    """Negative control: all items, one item ten times, too few, an item that is not there."""
+    design = lambda source, n, rng: np.array(core)
+    monkeypatch.setitem(experiments.METHODS, "greedy", bp.Method(design, bp.estimators.core_mean, "none"))
+    with pytest.raises(ValueError, match="the design of greedy must give 10 distinct items of 60"):
+        bp.run_experiment(scores, ["greedy"], budget=10, trials=2, progress=False)
+
+
 # --- splits -----------------------------------------------------------------------------------------------------------
 
 

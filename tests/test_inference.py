@@ -81,14 +81,6 @@ def test_intervals_cover_in_the_middle_and_fail_at_the_ceiling(matrix, rng):
         assert (coverage > 0.93) == good, (accuracy, coverage)
 
 
-def test_kendall_tau_is_scipys(rng):
-    for _ in range(20):
-        x, y = rng.integers(0, 4, 12).astype(float), rng.random(12).round(1)
-        assert inference.kendall_tau(x, y) == pytest.approx(stats.kendalltau(x, y).statistic)
-    assert inference.kendall_tau(np.arange(5.0), -np.arange(5.0)) == -1
-    assert np.isnan(inference.kendall_tau(np.ones(5), np.arange(5.0)))
-
-
 def test_the_summary_ranks_the_targets_in_each_trial():
     table = bp.summarise(records(random_sampling=[0.6, 0.7, 0.5, 0.3], aipw=[0.5, 0.6, 0.6, 0.7])).set_index("method")
     assert table.tau.tolist() == [0.0, 1.0]  # one trial right and one wrong; both right
