@@ -10,7 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from . import backend, designs, estimators, optimised
+from . import backend, designs, estimators, irt, optimised
 from .scores import Scores
 
 __all__ = ["METHODS", "RECOMMENDED", "SPLITS", "Method", "run_experiment", "split_models"]
@@ -38,6 +38,10 @@ METHODS = {
     "pca": Method(designs.uniform, estimators.pca, "unbounded"),
     "anchor_points_weighted": Method(optimised.anchor_points_weighted, estimators.weighted_sum, "unbounded"),
     "anchor_points_predictor": Method(optimised.anchor_points_predictor, estimators.weighted_sum, "unbounded"),
+    "p_irt": Method(irt.irt_anchors, irt.p_irt, "unbounded"),
+    "gp_irt": Method(irt.irt_anchors, irt.gp_irt, "unbounded"),
+    "metabench": Method(irt.metabench_items, irt.metabench, "unbounded"),
+    "sort_and_search": Method(irt.sorted_by_difficulty, irt.sort_and_search, "unbounded"),
     "aipw": Method(designs.uniform, estimators.aipw, "order 1/n"),
     "aipw_cross_fitted": Method(designs.uniform, estimators.aipw_cross_fitted, "none"),
 }

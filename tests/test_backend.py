@@ -85,7 +85,7 @@ def test_the_choice(monkeypatch):
 LAYERS = [
     {"backend", "shared"},
     {"scores", "data"},
-    {"designs", "estimators", "optimised", "similarity", "inference", "simulation"},
+    {"designs", "estimators", "irt", "optimised", "similarity", "inference", "simulation"},
     {"experiments"},
     {"charts"},
 ]
