@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html test check lab clean
+.PHONY: help setup book html runs bench test check lab clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
@@ -25,12 +25,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 book: setup ## execute every chapter whose data can be had, then build the book
+	@$(BIN)/python book/tools/make_runs.py --stale
 	@$(BIN)/python book/tools/execute.py run
 	@$(BIN)/python book/tools/build.py
 
 html: setup ## build the book from the stored outputs: no data, no network
 	@$(BIN)/python book/tools/execute.py sync
 	@$(BIN)/python book/tools/build.py
+
+runs: setup ## compute the stored runs anew from the data (25 minutes on 2 cores)
+	@$(BIN)/python book/tools/make_runs.py
 
 test: setup ## run the tests (ARGS="-k pattern" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,6 +1,6 @@
 """Benchmark prediction: a language model's accuracy on a whole benchmark, estimated from few of its items."""
 
-from . import backend, data, designs, estimators, experiments, inference, scores, similarity, simulation
+from . import backend, data, designs, estimators, experiments, inference, protocols, runs, scores, similarity, simulation
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
@@ -32,7 +32,9 @@ __all__ = [
     "model_similarity",
     "model_table",
     "pairwise_similarity",
+    "protocols",
     "run_experiment",
+    "runs",
     "scores",
     "similarity",
     "simulation",

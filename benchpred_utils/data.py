@@ -25,6 +25,7 @@ FACTS = Path(__file__).parent / "facts"
 HELM_LITE = ("openbookqa", "gsm8k", "legalbench", "math", "medqa", "mmlu")  # the six benchmarks of the book
 _HELM_FILES = dict(zip(HELM_LITE, ("commonsense", "gsm", "legalbench", "math", "med_qa", "mmlu")))
 _SYSTEMS = ("arx_0314", "arx_3", "iask_pro")  # systems built on models, not models
+_FROM_MMLU = "ori_mmlu-"  # what the source of a question begins with that MMLU-Pro took from MMLU
 _MMLU_PRO_ANSWERS = 11_000  # a model with fewer answers was run on a part of MMLU-Pro only
 
 
@@ -156,12 +157,25 @@ def _helm_models():
 
 
 def _read_mmlu_pro(name, path, log, systems=False):
-    table = pd.read_csv(path, index_col="question_id")
-    table = table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
+    table = _answers(path)
     if not systems:
         table = table.drop(columns=list(_SYSTEMS))
     table = table.dropna()
     return Scores(table.T, domains=_mmlu_pro_log(log)["category"][table.index], name=name)
+
+
+def _read_mmlu_math(name, path, log, systems=False):
+    table = _answers(path).dropna()  # the same questions with and without the systems
+    facts = _mmlu_pro_log(log).loc[table.index]
+    facts = facts[(facts["category"] == "math") & facts["src"].str.startswith(_FROM_MMLU)]
+    table = table.loc[facts.index].drop(columns=[] if systems else list(_SYSTEMS))
+    return Scores(table.T, domains=facts["src"].str.removeprefix(_FROM_MMLU), name=name)
+
+
+def _answers(path):
+    """Questions x models of MMLU-Pro, the models that answered nearly all of it; NaN is no answer."""
+    table = pd.read_csv(path, index_col="question_id")
+    return table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
 
 
 def _mmlu_pro_log(path):
@@ -195,12 +209,11 @@ def _read_digits_zoo(name):
 
 _HELM = "benchmark-prediction/{}.jbl"
 _TORCH_MEASURE = "torch-measure/{}_response_matrix.csv"
+_MMLU_PRO = [_TORCH_MEASURE.format("mmlupro"), "mmlu-pro/model_outputs_Llama-2-7b-hf_5shots.zip"]
 DATASETS = {  # name: (reader, files)
     **{name: (_read_helm_lite, [_HELM.format(file)]) for name, file in _HELM_FILES.items()},
-    "mmlu_pro": (
-        _read_mmlu_pro,
-        [_TORCH_MEASURE.format("mmlupro"), "mmlu-pro/model_outputs_Llama-2-7b-hf_5shots.zip"],
-    ),
+    "mmlu_pro": (_read_mmlu_pro, _MMLU_PRO),
+    "mmlu_math": (_read_mmlu_math, _MMLU_PRO),
     "swe_bench_verified": (_read_swe_bench, [_TORCH_MEASURE.format("swebench")]),
     "bigcodebench": (_read_bigcodebench, [_TORCH_MEASURE.format("bigcodebench")]),
     "digits_zoo": (_read_digits_zoo, []),
@@ -217,13 +230,14 @@ def load_scores(name, *, systems=False):
     """The Scores of a real benchmark, by name: one of `DATASETS`.
 
     `openbookqa`, `gsm8k`, `legalbench`, `math`, `medqa`, `mmlu` (HELM-Lite), `mmlu_pro` (the questions that all plain
-    models with more than 11,000 answers have; ``systems=True`` adds arx_0314, arx_3 and iask_pro),
-    `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
+    models with more than 11,000 answers have), `mmlu_math` (its 842 mathematics questions that come from MMLU, with
+    their MMLU subject as domain), `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
+    ``systems=True`` adds arx_0314, arx_3 and iask_pro, systems built on models, to `mmlu_pro` and `mmlu_math`.
     Raises ValueError for an unknown name or a file with a wrong hash, and DataUnavailable when a file can't be had.
     """
     reader, _ = _dataset(name)
-    if systems and name != "mmlu_pro":
-        raise ValueError(f"systems=True is for mmlu_pro; {name} has no systems")
+    if systems and name not in ("mmlu_pro", "mmlu_math"):
+        raise ValueError(f"systems=True is for mmlu_pro and mmlu_math; {name} has no systems")
     return reader(name, *fetch(name), **({"systems": True} if systems else {}))
 
 

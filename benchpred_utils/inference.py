@@ -8,6 +8,7 @@ from statsmodels.stats.multitest import multipletests
 __all__ = ["bootstrap_over_models", "compare", "per_model", "summarise", "t_interval"]
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
+MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; each has an interval
 
 
 def t_interval(value, variance, df, level=0.95):
@@ -22,35 +23,57 @@ def t_interval(value, variance, df, level=0.95):
 def summarise(records, level=0.95):
     """One row per benchmark, split, budget and method: the errors of `run_experiment`'s records.
 
-    gap: mean of abs(estimate - truth), the estimation gap; gap_low, gap_high: its Monte Carlo interval over trials;
-    bias, rmse; ess: MSE of random sampling over the method's, both averaged over trials and targets first (NaN without
-    random_sampling); tau: Kendall's tau of the targets' ranking, mean over trials, with its Monte Carlo interval;
-    coverage, width: of the intervals (NaN where there are none).  All in the unit of the scores.
+    gap: mean of abs(estimate - truth), the estimation gap; relative: mean of abs(estimate - truth)/truth; bias; rmse;
+    tau: Kendall's tau of the targets' ranking, a mean over trials; ess: MSE of random sampling over the method's, both
+    averaged over trials and targets first (NaN without random_sampling); each with its Monte Carlo interval over
+    trials, gap_low, gap_high and so on.  trials: their number; coverage, width: of the estimates' intervals (NaN where
+    there are none).  All in the unit of the scores.
     """
-    error = records["estimate"] - records["truth"]
-    has_interval = records["lower"].notna()
-    covered = ((records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])).where(has_interval)
-    columns = {"bias": error, "mse": error**2, "coverage": covered.astype(float)}
-    columns["width"] = records["upper"] - records["lower"]
     keys = [*CELL, "method"]
-    table = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
-    trials = {"gap": _trial_gaps(records), "tau": _trial_taus(records)}
-    for name, per_trial in trials.items():
-        table = table.join(_monte_carlo(name, per_trial.groupby(keys, sort=False, observed=True), level))
-    table = table.assign(rmse=table["mse"] ** 0.5).reset_index()
-    random = table[table["method"] == "random_sampling"].set_index(CELL)["mse"]
-    baseline = random.reindex(pd.MultiIndex.from_frame(table[CELL])).to_numpy()
-    table["ess"] = baseline / table["mse"].where(table["mse"] > 0)
-    intervals = ["gap", "gap_low", "gap_high", "bias", "rmse", "ess", "tau", "tau_low", "tau_high", "coverage", "width"]
-    return table[[*keys, "trials", *intervals]]
+    trials = _by_trial(records)
+    groups = trials.groupby(keys, sort=False, observed=True)
+    table = groups.agg(trials=("gap", "size"), coverage=("coverage", "mean"), width=("width", "mean"))
+    for name in ("gap", "relative", "bias", "mse", "tau"):
+        table = table.join(_monte_carlo(name, groups[name], level))
+    for end in ("", "_low", "_high"):
+        table[f"rmse{end}"] = table[f"mse{end}"].clip(lower=0) ** 0.5
+    ess = groups[["mse", "random"]].apply(_effective_sample_size, level)
+    table = table.join(ess).reset_index()
+    measures = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
+    return table[[*keys, "trials", *measures, "coverage", "width"]]
+
+
+def _by_trial(records):
+    """One row per trial, the unit that is independent (its targets are not): its mean errors, tau, mse of random."""
+    keys = [*CELL, "method", "trial"]
+    error, has_interval = records["estimate"] - records["truth"], records["lower"].notna()
+    covered = ((records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])).where(has_interval)
+    columns = {"gap": error.abs(), "relative": error.abs() / records["truth"].where(records["truth"] > 0)}
+    columns |= {"bias": error, "mse": error**2, "coverage": covered.astype(float)}
+    columns["width"] = records["upper"] - records["lower"]
+    trials = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
+    tau = lambda part: stats.kendalltau(part["estimate"], part["truth"]).statistic  # tau-b; NaN where one is constant
+    groups = records.groupby(keys, sort=False, observed=True)
+    trials = trials.assign(tau=groups[["estimate", "truth"]].apply(tau)).reset_index()
+    random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
+    return trials.join(random.rename("random"), on=[*CELL, "trial"])
 
 
 def _monte_carlo(name, groups, level):
-    """The mean over trials with its Student interval, one row per group; "gap" counts the trials too."""
+    """The mean over trials with its Student interval, one row per group."""
     found = groups.agg(["mean", "std", "count"])
     half = stats.t.ppf(0.5 + level / 2, found["count"] - 1) * found["std"] / found["count"] ** 0.5
-    columns = {name: found["mean"], f"{name}_low": found["mean"] - half, f"{name}_high": found["mean"] + half}
-    return pd.DataFrame(columns | ({"trials": found["count"]} if name == "gap" else {}))
+    return pd.DataFrame({name: found["mean"], f"{name}_low": found["mean"] - half, f"{name}_high": found["mean"] + half})
+
+
+def _effective_sample_size(trials, level):
+    """mean(random)/mean(mse) with its interval: the delta method for the logarithm of a ratio of paired means."""
+    mse, random = trials["mse"], trials["random"]
+    if random.isna().any() or not mse.mean() > 0:
+        return pd.Series({"ess": np.nan, "ess_low": np.nan, "ess_high": np.nan})
+    ess, influence = random.mean() / mse.mean(), random / random.mean() - mse / mse.mean()
+    factor = np.exp(stats.t.ppf(0.5 + level / 2, len(mse) - 1) * influence.std(ddof=1) / len(mse) ** 0.5)
+    return pd.Series({"ess": ess, "ess_low": ess / factor, "ess_high": ess * factor})
 
 
 def per_model(records):
@@ -67,13 +90,6 @@ def _trial_gaps(records):
     gap = (records["estimate"] - records["truth"]).abs()
     keys = [*CELL, "method", "trial"]
     return records[keys].assign(gap=gap).groupby(keys, sort=False, observed=True)["gap"].mean()
-
-
-def _trial_taus(records):
-    """Kendall's tau-b between estimates and truths over the targets, one row per trial; NaN where either is constant."""
-    keys = [*CELL, "method", "trial"]
-    tau = lambda part: stats.kendalltau(part["estimate"], part["truth"]).statistic
-    return records.groupby(keys, sort=False, observed=True)[["estimate", "truth"]].apply(tau)
 
 
 def compare(records, baseline="random_sampling", level=0.95):

@@ -83,10 +83,12 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend", "shared"},
+    {"backend", "keys", "shared"},
     {"scores", "data"},
     {"designs", "estimators", "irt", "optimised", "similarity", "inference", "simulation"},
     {"experiments"},
+    {"protocols"},
+    {"runs"},
     {"charts"},
 ]
 PACKAGE = Path(bp.__file__).parent

@@ -62,6 +62,21 @@ def test_mmlu_pro_with_and_without_systems(load):
 
 
 @pytest.mark.data
+def test_mmlu_math_is_a_part_of_mmlu_pro(load):
+    plain, everything, whole = load("mmlu_math"), load("mmlu_math", systems=True), load("mmlu_pro", systems=True)
+    assert plain.values.shape == (43, 842) and everything.values.shape == (46, 842)
+    assert list(plain.items) == list(everything.items)
+    assert dict(zip(*np.unique(plain.domains, return_counts=True))) == {
+        "abstract_algebra": 83, "college_mathematics": 74, "elementary_mathematics": 304,
+        "high_school_mathematics": 239, "high_school_statistics": 142,
+    }  # fmt: skip
+    part = whole.select(items=np.isin(whole.items, everything.items))
+    assert np.array_equal(part.values, everything.values) and set(part.domains) == {"math"}
+    assert round(plain.accuracy.min(), 3) == 0.097 and round(plain.accuracy.max(), 3) == 0.878
+    assert round(everything.accuracy.max(), 3) == 0.937
+
+
+@pytest.mark.data
 def test_code_benchmarks(load):
     swe, code = load("swe_bench_verified"), load("bigcodebench")
     assert swe.values.shape == (134, 500) and round(swe.accuracy.max(), 3) == 0.792
@@ -81,7 +96,7 @@ def test_every_manifest_entry_is_pinned_and_used():
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="no data set 'gsm'; there are openbookqa, gsm8k"):
         bp.load_scores("gsm")
-    with pytest.raises(ValueError, match="systems=True is for mmlu_pro"):
+    with pytest.raises(ValueError, match="systems=True is for mmlu_pro and mmlu_math"):
         bp.load_scores("digits_zoo", systems=True)
     with pytest.raises(ValueError, match="nothing but the names"):
         bp.model_table("legalbench")

@@ -9,15 +9,18 @@ import textwrap
 import time
 
 import nbformat
+import pandas as pd
 import pytest
 
 import benchpred_utils as bp
+from benchpred_utils import runs
 
 pytest.importorskip("jupytext")
 pytest.importorskip("nbclient")
 import compare
 import execute
 import keys
+import make_runs
 import pairs
 import runner
 
@@ -138,8 +141,8 @@ def test_the_key_of_a_docstring_like_string_that_is_code_counts(package):
 
 def test_the_key_of_the_data_names_every_file():
     names = ["openbookqa", "mmlu_pro"]
-    assert set(keys.data_key(names)) == {entry["file"] for name in names for entry in bp.data.files(name)}
-    assert keys.data_key([]) == {}
+    assert set(bp.runs.data_key(names)) == {entry["file"] for name in names for entry in bp.data.files(name)}
+    assert bp.runs.data_key([]) == {}
 
 
 # Running
@@ -223,6 +226,33 @@ def test_without_its_data_a_chapter_keeps_its_outputs_and_gets_its_prose(book, m
     assert "kept" in printed and "no data: gsm8k" in printed and "STALE: its data changed" in printed
     notebook = pairs.read_stored("one")
     assert notebook.cells[3].outputs and "New words." in notebook.cells[2].source
+
+
+def test_a_chapter_sees_the_stored_runs_that_it_declares(book, monkeypatch, tmp_path, capfd):
+    for name in ("tiny", "other"):
+        monkeypatch.setitem(runs.RUNS, name, ((), ()))
+    monkeypatch.setattr(runs, "FOLDER", tmp_path / "runs")
+    text = chapter("import os", "from benchpred_utils import runs", "sorted(os.listdir(runs.FOLDER))")
+    book("two", text.replace("benchpred_data: []", "benchpred_data: []\nbenchpred_runs: [tiny]"))
+    assert execute.main(["run", "two"]) == 0 and "no run: tiny" in capfd.readouterr().out
+    for name in ("tiny", "other"):
+        runs._store(tmp_path / "runs" / name, {"summary": pd.DataFrame({"gap": [0.1]})}, {"key": runs.key(name)})
+    assert execute.main(["run", "two"]) == 0
+    assert "['tiny']" in stored_text("two") and keys.stored_state("two") == []
+    runs._store(tmp_path / "runs" / "tiny", {"summary": pd.DataFrame({"gap": [0.2]})}, {"key": runs.key("tiny")})
+    assert keys.stored_state("two") == ["its stored runs changed"]
+
+
+def test_only_stale_runs_are_made(monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr(runs, "RUNS", {"good": (), "old": ()})
+    monkeypatch.setattr(runs, "state", lambda name: ["its code changed"] if name == "old" else [])
+    monkeypatch.setattr(runs, "make", made.append)
+    assert make_runs.main(["--stale"]) == 0 and made == ["old"]
+    assert "run good: the stored tables belong" in capsys.readouterr().out
+    assert make_runs.main([]) == 0 and made == ["old", "good", "old"]
+    monkeypatch.setattr(runs, "make", lambda name: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert make_runs.main(["old"]) == 130 and "as it was" in capsys.readouterr().err
 
 
 def test_sync_keeps_the_outputs_of_unchanged_cells(book):

@@ -16,9 +16,10 @@ import sys
 from typing import NamedTuple
 
 import pairs
+from benchpred_utils import runs
 from compare import ABS_TOL, REL_TOL, differences
 from keys import ROOT, stored_state
-from runner import ChapterError, Execution, files_of, locate
+from runner import ChapterError, Execution, files_of, locate, run_files
 
 README_FIGURE = "fig-index-gap"
 README_PICTURE = ROOT / "book" / "_static" / "estimation-gap.svg"
@@ -64,17 +65,26 @@ def readme_picture(cell) -> str:
     return picture.replace("<svg ", '<svg style="background: white" ', 1)
 
 
+def sources_of(name: str):
+    """The files of the data and the stored runs that a chapter takes, and why it can't be executed, if it can't."""
+    chapter = pairs.read_chapter(name)
+    files, missing = locate(pairs.declared_data(chapter))
+    stale = [run for run in pairs.declared_runs(chapter) if runs.state(run)]
+    if missing or stale:
+        return {}, "; ".join(f"{what}: {', '.join(names)}" for what, names in (("no data", missing), ("no run", stale)) if names)
+    return files | run_files(pairs.declared_runs(chapter)), ""
+
+
 def run_chapter(name: str, label: str) -> Outcome:
     """Execute a chapter and store its outputs; without its data the stored outputs stay, the prose is synced."""
-    files, missing = locate(pairs.declared_data(pairs.read_chapter(name)))
-    if not missing:
+    files, why = sources_of(name)
+    if not why:
         notebook, seconds = execute(name, files, label)
         pairs.write_stored(name, notebook)
         export_readme_figure(notebook)
         return Outcome(name, "executed", seconds)
     pairs.write_stored(name, pairs.synced(name))
-    print(f"{label} {name}: no data, keeps its stored outputs", flush=True)
-    why = f"no data: {', '.join(missing)}"
+    print(f"{label} {name}: {why}: keeps its stored outputs", flush=True)
     stale = stored_state(name)
     return Outcome(name, "kept", why=why + (f"; STALE: {', '.join(stale)}" if stale else ""))
 
@@ -84,9 +94,9 @@ def check_chapter(name: str, label: str, rel_tol=REL_TOL, abs_tol=ABS_TOL) -> Ou
     stored = pairs.read_stored(name)
     if stored is None:
         return Outcome(name, "DIFFERS", why="it was never executed")
-    files, missing = locate(pairs.declared_data(pairs.read_chapter(name)))
-    if missing:
-        return Outcome(name, "not checked", why=f"no data: {', '.join(missing)}")
+    files, why = sources_of(name)
+    if why:
+        return Outcome(name, "not checked", why=why)
     notebook, seconds = execute(name, files, label)
     found = differences(stored, notebook, rel_tol, abs_tol)
     for item in found:

@@ -9,11 +9,11 @@ import nbformat
 import yaml
 from jupytext.combine import combine_inputs_with_outputs
 from jupytext.config import load_jupytext_config
-from keys import DECLARATION, NOTEBOOKS, ROOT, STAMP
+from keys import DECLARATION, NOTEBOOKS, ROOT, RUNS_DECLARATION, STAMP
 
 SETTINGS = ROOT  # the folder whose pyproject.toml holds the settings of jupytext
 # What the two files share of a notebook's and of a cell's metadata (as in [tool.jupytext] of pyproject.toml).
-SHARED_HEADER = ("kernelspec", "jupytext", DECLARATION)
+SHARED_HEADER = ("kernelspec", "jupytext", DECLARATION, RUNS_DECLARATION)
 SHARED = ("tags", "mystnb")
 
 
@@ -57,6 +57,11 @@ def read_stored(name: str):
 def declared_data(notebook) -> list[str]:
     """The names of the data sets that a chapter loads."""
     return list(notebook.metadata.get(DECLARATION) or [])
+
+
+def declared_runs(notebook) -> list[str]:
+    """The names of the stored runs that a chapter takes its tables from."""
+    return list(notebook.metadata.get(RUNS_DECLARATION) or [])
 
 
 def synced(name: str):

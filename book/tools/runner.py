@@ -18,6 +18,7 @@ from compare import CHART
 from keys import NOTEBOOKS, ROOT, STAMP, stamp
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
+RUNS = "runs"  # the folder of the stored runs beside the data
 EXPECTS_ERROR = "raises-exception"  # the tag of a cell that is meant to fail
 
 
@@ -50,6 +51,12 @@ def files_of(name: str) -> dict[str, Path] | None:
     return {entry["file"]: Path(path) for entry, path in zip(bp.data.files(name), paths, strict=True)}
 
 
+def run_files(names) -> dict[str, Path]:
+    """The files of the stored runs ``names``, by the place where the kernel finds them."""
+    paths = (path for name in names for path in sorted((bp.runs.FOLDER / name).iterdir()))
+    return {f"{RUNS}/{path.parent.name}/{path.name}": path for path in paths}
+
+
 @contextmanager
 def folder_of(files: dict[str, Path]):
     """A folder that holds exactly ``files``, as links (copies where there are none)."""
@@ -65,9 +72,10 @@ def folder_of(files: dict[str, Path]):
 
 
 def kernel_environment(folder: Path) -> dict[str, str]:
-    """The environment of the kernel: declared data only, offline, static charts, everything reproducible."""
+    """The environment of the kernel: declared data and runs only, offline, static charts, everything reproducible."""
     return os.environ | {
         "BENCHPRED_DATA": str(folder),
+        "BENCHPRED_RUNS": str(folder / RUNS),
         "BENCHPRED_OFFLINE": "1",
         "XDG_CACHE_HOME": str(folder / ".cache"),  # an undeclared data set must not come from the cache, either
         "BENCHPRED_BACKEND": "numpy",
@@ -154,7 +162,7 @@ class Execution:
         if faults:
             raise ChapterError("\n".join(faults))
         notebook = pairs.tidy(notebook)
-        notebook.metadata[STAMP] = stamp(notebook, pairs.declared_data(notebook))
+        notebook.metadata[STAMP] = stamp(notebook)
         return notebook
 
 
