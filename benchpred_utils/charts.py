@@ -12,8 +12,13 @@ import json
 import math
 import os
 import re
+from itertools import cycle
 
 import altair as alt
+import numpy as np
+import pandas as pd
+
+from .inference import mean_changes
 
 # Okabe and Ito's colours, told apart under every kind of colour blindness; without their black and their yellow,
 # which vanish on a dark page and on a white one.
@@ -34,13 +39,34 @@ BENCHMARK_LABELS = {
     "math": "MATH",
     "medqa": "MedQA",
     "mmlu": "MMLU",
+    "abstract_algebra": "abstract algebra",
+    "mmlu_math": "MMLU math",
+    "mmlu_math_systems": "MMLU math, with systems",
 }
 METHOD_LABELS = {
     "random_sampling": "random sampling",
     "k_center_greedy": "k-center greedy",
     "random_sampling_learn": "random sampling + regression",
+    "random_search_learn": "random search + regression",
+    "lasso": "lasso",
+    "double_optimize": "double optimisation",
+    "pca": "PCA",
+    "anchor_points_weighted": "anchor points, weighted",
+    "anchor_points_predictor": "anchor points, predictor",
+    "p_irt": "p-IRT",
+    "gp_irt": "gp-IRT",
+    "metabench": "metabench",
+    "sort_and_search": "Sort & Search",
     "aipw": "AIPW",
     "aipw_cross_fitted": "AIPW, cross-fitted",
+}
+# What the methods do, in the order of their coming up; fifteen colours can't be told apart, five can.
+METHOD_FAMILIES = {
+    "random draw": ("random_sampling", "aipw", "aipw_cross_fitted"),
+    "random draw, learned across models": ("random_sampling_learn", "pca"),
+    "core set chosen, learned weights": ("random_search_learn", "lasso", "double_optimize"),
+    "core set of representatives": ("k_center_greedy", "anchor_points_weighted", "anchor_points_predictor"),
+    "item response theory, difficulty": ("p_irt", "gp_irt", "metabench", "sort_and_search"),
 }
 
 DIGITS = 5  # significant digits of the numbers stored with a chart
@@ -107,7 +133,7 @@ def method_scale(names) -> alt.Scale:
 
     The domain are the plain labels of :func:`label`.
     """
-    free = iter([color for color in PALETTE if color not in METHOD_COLORS.values()] + PALETTE)
+    free = cycle([color for color in PALETTE if color not in METHOD_COLORS.values()] + PALETTE)
     colors = [METHOD_COLORS[name] if name in METHOD_COLORS else next(free) for name in names]
     return alt.Scale(domain=[label(name) for name in names], range=colors)
 
@@ -115,6 +141,173 @@ def method_scale(names) -> alt.Scale:
 def label(name: str) -> str:
     """The plain name of a method."""
     return METHOD_LABELS.get(name, name.replace("_", " "))
+
+
+def styles(methods, columns=3):
+    """Colour and shape of the methods as Altair channels of the field "how" (their labels), with one legend for both."""
+    legend = alt.Legend(title=None, orient="top", columns=columns)
+    shapes = ["circle", "square", "triangle-up", "cross", "diamond"]
+    shapes = [shapes[i % len(shapes)] for i in range(len(methods))]
+    shape = alt.Scale(domain=[label(method) for method in methods], range=shapes)
+    return {
+        "color": alt.Color("how:N", scale=method_scale(methods), legend=legend),
+        "shape": alt.Shape("how:N", scale=shape, legend=legend),
+    }
+
+
+def family(method: str) -> str:
+    """The family of a method in METHOD_FAMILIES."""
+    return next((name for name, members in METHOD_FAMILIES.items() if method in members), "other")
+
+
+def family_scale() -> alt.Scale:
+    """The colour scale of the families of methods."""
+    return alt.Scale(domain=list(METHOD_FAMILIES), range=PALETTE[: len(METHOD_FAMILIES)])
+
+
+def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05):
+    """The heat table of the change of the estimation gap against random sampling, in per cent.
+
+    `table` has one row per benchmark and method: benchmark, method, change, low, high, p_holm (`inference.compare` for
+    one split and budget).  Rows: the methods by family, in it by their mean change; columns: the benchmarks in the
+    order of `labels`, and the mean (:func:`inference.mean_changes`).  The colour is the logarithm of the ratio of the gaps, the
+    full blue at a ratio of 1/clip and below, the full orange at clip and above; bold: p_holm < alpha.
+    """
+    cells, limit = pd.concat([table, mean_changes(table)] if mean else [table]), np.log2(clip)
+    given = list(dict.fromkeys(cells["benchmark"]))
+    keys = [key for key in [*labels, *given] if key in given and key != "mean"] + ["mean"] * mean
+    columns = list(dict.fromkeys(labels.get(key, key) for key in keys))
+    rows = _rows_by_family(cells)
+    x = alt.X("column:N", title=None, scale=alt.Scale(domain=columns), axis=_heat_axis(orient="top", labelAngle=0))
+    axis = _heat_axis(labelLimit=220, labelExpr=_METHODS_ONLY)
+    y = alt.Y("row:N", title=None, scale=alt.Scale(domain=rows), axis=axis)
+    base = alt.Chart(_heat_data(cells, labels, alpha)).encode(x, y)
+    layers = _heat_cells(base, limit), *_heat_text(base, limit), _heat_families(rows)
+    return alt.layer(*layers).properties(width=66 * len(columns), height=21 * len(rows))
+
+
+_METHODS_ONLY = f"indexof({json.dumps([*METHOD_FAMILIES, 'other'])}, datum.label) < 0 ? datum.label : ''"
+
+
+def _heat_axis(**options):
+    bold = {"condition": {"test": "datum.label == 'mean'", "value": "bold"}, "value": "normal"}
+    return alt.Axis(domain=False, ticks=False, labelPadding=6, labelFontWeight=bold, **options)
+
+
+def _rows_by_family(cells):
+    """The rows of a heat table: each family's name, then its methods, the one with the smallest mean change first."""
+    methods = cells.groupby("method")["change"].mean().sort_values().index
+    members = {name: [label(m) for m in methods if family(m) == name] for name in [*METHOD_FAMILIES, "other"]}
+    return [row for name, found in members.items() if found for row in (name, *found)]
+
+
+def _heat_data(cells, labels, alpha):
+    column = cells["benchmark"].map(lambda key: labels.get(key, key))
+    cells = cells.assign(column=column, row=cells["method"].map(label), percent=100 * cells["change"])
+    cells = cells.assign(log_ratio=np.log2(1 + cells["change"].clip(lower=-0.999)), significant=cells["p_holm"] < alpha)
+    return cells[["row", "column", "percent", "low", "high", "p_holm", "log_ratio", "significant"]]
+
+
+def _heat_cells(base, limit):
+    """The coloured cells; the legend's values lie even on the logarithmic scale."""
+    sign = f"abs(datum.value) < {0.9 * limit} ? '' : datum.value < 0 ? '≤ ' : '≥ '"
+    percent = "abs(datum.value) < 1e-9 ? '0' : format(100 * pow(2, datum.value) - 100, '+.0f')"
+    legend = alt.Legend(
+        title="change of the estimation gap against random sampling (%)", titleLimit=400, orient="bottom",
+        gradientLength=280, values=list(np.linspace(-limit, limit, 5)), labelExpr=f"({sign}) + ({percent})",
+    )  # fmt: skip
+    scale = alt.Scale(scheme="blueorange", domain=[-limit, limit], domainMid=0, clamp=True)
+    shown = {"row:N": ("method", None), "column:N": ("benchmark", None), "percent:Q": ("change (%)", "+.1f")}
+    shown |= {"low:Q": ("from", "+.1%"), "high:Q": ("to", "+.1%"), "p_holm:Q": ("p (Holm)", ".2g")}
+    tooltip = [alt.Tooltip(field, title=title, **({"format": f} if f else {})) for field, (title, f) in shown.items()]
+    color = alt.Color("log_ratio:Q", scale=scale, legend=legend)
+    return base.mark_rect(stroke="white", strokeWidth=1).encode(color=color, tooltip=tooltip)
+
+
+def _heat_text(base, limit):
+    """The numbers, bold where they are significant; white on the dark cells, whatever the page is."""
+    dark = f"datum.log_ratio < {-0.65 * limit:.3g} || datum.log_ratio > {0.8 * limit:.3g}"  # orange stays light longer
+    color = alt.condition(dark, alt.value("white"), alt.value(_INK))
+    for test, weight in (("datum.significant", "bold"), ("!datum.significant", "normal")):
+        text = base.transform_filter(test).mark_text(fontWeight=weight, tooltip=False)
+        yield text.encode(text=alt.Text("percent:Q", format="+.0f"), color=color)
+
+
+def _heat_families(rows):
+    names = pd.DataFrame({"row": [row for row in rows if row in METHOD_FAMILIES or row == "other"]})
+    text = alt.Chart(names).mark_text(align="left", baseline="bottom", dy=8, fontStyle="italic", tooltip=False)
+    return text.encode(x=alt.value(2), y="row:N", text="row:N")
+
+
+def method_dots(table, measure, title, scale=alt.Undefined, values=None, reference=None):
+    """Small multiples, a panel per benchmark: a measure of every method with its interval, coloured by family.
+
+    `table` has one row per benchmark and method, and the columns `measure`, `measure`_low and `measure`_high (as
+    `inference.summarise`).  Intervals end at the domain of `scale`; `values` are the ticks of the axis, `reference`
+    is a value that gets a dashed rule.
+    """
+    data = _dots_data(table, measure, scale)
+    order = [label(method) for method in sum(METHOD_FAMILIES.values(), ()) if method in set(table["method"])]
+    base = alt.Chart(data).encode(
+        y=alt.Y("how:N", title=None, sort=order, axis=alt.Axis(grid=True, labelLimit=220)),
+        color=alt.Color("family:N", scale=family_scale(), legend=alt.Legend(title=None, orient="top", columns=2)),
+        tooltip=["benchmark", "how", *(alt.Tooltip(f"{end}:Q", format=".3g") for end in ("value", "low", "high"))],
+    )
+    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Undefined if values is None else alt.Axis(values=values))
+    layers = [base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title=title), x2="high:Q")]
+    layers += [base.mark_point(opacity=1, size=40).encode(x=x)]
+    if reference is not None:
+        rule = alt.Chart(data).transform_filter(f"datum.how == {json.dumps(order[0])}").mark_rule(strokeDash=[4, 4])
+        layers.append(rule.encode(x=alt.datum(reference, type="quantitative")))  # one for each panel
+    panel = alt.layer(*layers).properties(width=138, height=15 * len(order))
+    benchmarks = [name for name in BENCHMARK_LABELS.values() if name in set(data["benchmark"])]
+    return panel.facet(facet=alt.Facet("benchmark:N", title=None, sort=benchmarks), columns=3)
+
+
+def _dots_data(table, measure, scale):
+    ends = {f"{measure}{end}": name for end, name in (("", "value"), ("_low", "low"), ("_high", "high"))}
+    data = table.rename(columns=ends).assign(how=table["method"].map(label), family=table["method"].map(family))
+    data["benchmark"] = data["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
+    if scale is not alt.Undefined and scale["domain"] is not alt.Undefined:
+        data[["low", "high"]] = data[["low", "high"]].clip(*scale["domain"])
+    return data[["benchmark", "how", "family", "value", "low", "high"]]
+
+
+def budget_curves(table, shown, theory=None, scale=alt.Undefined, values=None):
+    """The estimation gap over budgets, a panel per benchmark: the methods `shown` in colour, all others grey.
+
+    `table`: benchmark, method, budget, trials, gap, gap_low, gap_high (`inference.summarise`).  A hollow point has
+    fewer trials than others.  `theory` (benchmark, budget, gap), where given, is a dashed line.
+    """
+    items = alt.Scale(type="log", domain=[9, 1.1 * table["budget"].max()], nice=False)
+    ticks, gaps = [10, 25, 50, 100, 200, 400], alt.Undefined if values is None else values
+    base = alt.Chart(_curves_data(table, shown, theory)).encode(
+        x=alt.X("budget:Q", title="items in the core set, n", scale=items, axis=alt.Axis(values=ticks)),
+        y=alt.Y("gap:Q", title="estimation gap (points)", scale=scale, axis=alt.Axis(values=gaps)),
+        tooltip=["benchmark", "how", "budget", "trials", alt.Tooltip("gap:Q", format=".2f")],
+    )
+    legend = alt.Legend(title=None, orient="top", columns=3, symbolType="stroke")
+    color = alt.Color("how:N", scale=method_scale(shown), legend=legend)
+    part = lambda test: base.transform_filter(test)
+    rest = part("datum.kind == 'rest'").mark_line(color=NEUTRAL, strokeWidth=1, opacity=0.6).encode(detail="how:N")
+    dashes = part("datum.kind == 'theory'").mark_line(color=NEUTRAL, strokeDash=[4, 4], strokeWidth=1.5)
+    lines = part("datum.kind == 'shown'").encode(color=color)
+    many = lines.transform_filter("!datum.few").mark_point(size=30, opacity=1)
+    few = lines.transform_filter("datum.few").mark_point(size=30, opacity=1, filled=False, fill="white")
+    bars = lines.mark_rule(clip=True).encode(y="gap_low:Q", y2="gap_high:Q")
+    panel = alt.layer(rest, dashes, lines.mark_line(), bars, many, few).properties(width=172, height=190)
+    benchmarks = [name for key, name in BENCHMARK_LABELS.items() if key in set(table["benchmark"])]
+    return panel.facet(facet=alt.Facet("benchmark:N", title=None, sort=benchmarks), columns=3)
+
+
+def _curves_data(table, shown, theory):
+    table = table.assign(kind=np.where(table["method"].isin(shown), "shown", "rest"), how=table["method"].map(label))
+    table["few"] = table["trials"] < table["trials"].max()
+    if theory is not None:
+        table = pd.concat([table, theory.assign(kind="theory", few=False, how="theory")])
+    table = table.assign(benchmark=table["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name)))
+    table = table.drop_duplicates(["benchmark", "how", "budget"])
+    return table[["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]]
 
 
 def stored_output(spec: dict) -> tuple[dict, dict]:

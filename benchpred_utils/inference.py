@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-__all__ = ["bootstrap_over_models", "compare", "per_model", "summarise", "t_interval"]
+__all__ = ["bootstrap_over_models", "compare", "mean_changes", "per_model", "summarise", "t_interval"]
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
 MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; each has an interval
@@ -120,6 +120,20 @@ def _paired_change(gap, base, level):
     half = stats.t.ppf(0.5 + level / 2, len(gap) - 1) * residual.std(ddof=1) / len(gap) ** 0.5
     p = stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
     return ratio - 1, ratio - 1 - half, ratio - 1 + half, p
+
+
+def mean_changes(changes):
+    """The mean over the benchmarks of each method's change, with its interval and tests: a row "mean" per method.
+
+    `changes` is the table of :func:`compare` (level 95%) for one split and budget.  The benchmarks are taken for
+    independent: the mean's half-width is sqrt(sum of their squared half-widths) over their number, p is two-sided from
+    the normal distribution, p_holm is corrected over the methods (Holm 1979).
+    """
+    groups = changes.assign(square=((changes["high"] - changes["low"]) / 2) ** 2).groupby("method", sort=False)
+    mean, half = groups["change"].mean(), groups["square"].sum() ** 0.5 / groups.size()
+    p = 2 * stats.norm.sf(stats.norm.ppf(0.975) * np.abs(mean / half))
+    table = pd.DataFrame({"benchmark": "mean", "change": mean, "low": mean - half, "high": mean + half, "p": p})
+    return table.assign(p_holm=multipletests(p, method="holm")[1]).reset_index()
 
 
 def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95):

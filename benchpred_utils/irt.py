@@ -5,10 +5,12 @@ As in :mod:`optimised`, the designs learn from the sources and give what they le
 """
 
 import warnings
-from collections import deque
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import block_diag
+from scipy.optimize import minimize
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
@@ -33,7 +35,12 @@ __all__ = [
 ]
 
 DIMS = 10  # of the abilities (Polo et al. 2024)
-RIDGE = 0.01  # of a target's ability: maximum likelihood, but finite where all observed scores are right
+
+# Of a target's ability.  Maximum likelihood, as published, is infinite where the abilities can separate the n scores,
+# which is usual with 10 dimensions and n = 50.  The ridge keeps it finite; its size comes from sources alone: with a
+# fifth of them held out (interpolation, n = 50, mean over the six benchmarks) the gap of p-IRT is 4.10 points at 1e-6,
+# 3.82 at 0.01, 3.72 at 0.1 and 5.27 at 1.
+RIDGE = 0.1
 _threads = ThreadpoolController()  # one thread: rounding differs with their number, and k-means sees it
 
 
@@ -47,32 +54,26 @@ class TwoPL(NamedTuple):
     items: object  # (N, K + 1): the slopes a, then the intercept b
 
 
-def fit_2pl(scores, dims=DIMS, tolerance=3e-6, limit=1000):
+def fit_2pl(scores, dims=DIMS, tolerance=1e-6, limit=5000):
     """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N) in [0, 1]: a TwoPL.
 
     It maximises sum s log p + (1 - s) log(1 - p) - |theta|^2/2 - |a|^2/2 - |b - mean b|^2/2 over all theta, a and b.
-    Limited-memory BFGS (Nocedal & Wright 2006, alg. 7.4) from the singular vectors of the residuals, preconditioned by
-    the blocks of the Hessian: some 100 steps.  It ends when a step promises less than `tolerance` of the log posterior.
+    L-BFGS from the singular vectors of the residuals, in coordinates that bring the Hessian's blocks near the identity
+    (some 100 steps; new coordinates after 20), until a step gains less than `tolerance` of the log posterior.
     The precision is that of `scores`; in float32 no tolerance below 1e-6 can be met.
     """
     xp = namespace(scores)
-    n_models, history = scores.shape[0], deque(maxlen=10)
-    x = _start(scores, min(dims, *scores.shape))
-    value, gradient, p = _objective(x, scores)
-    for _ in range(limit):
-        step = _direction(gradient, history, _preconditioner(x, p))
-        promise, size = float(xp.sum(gradient * step)), 1.0
-        if promise < tolerance * value:
-            break
-        found = _objective(x - step, scores)
-        while found[0] > (1 + 1e-6) * value and size > 1e-4:
-            size /= 2
-            found = _objective(x - size * step, scores)
-        change, curvature = -size * step, found[1] - gradient
-        history.append((change, curvature, float(xp.sum(change * curvature))))
-        if history[-1][2] <= 1e-10 * float(xp.sum(curvature**2)):
-            history.pop()  # not convex along the step
-        x, (value, gradient, p) = x + change, found
+    x, n_models = _start(scores, min(dims, *scores.shape)), scores.shape[0]
+    for steps in (20, limit):
+        origin, whiten = x, _whitening(x, scores)
+        place = lambda z: origin + whiten(xp.astype(asarray_like(z.reshape(x.shape), x), x.dtype))
+
+        def objective(z):
+            value, gradient = _objective(place(z), scores)
+            return value, backend.to_numpy(whiten(gradient)).astype(float).ravel()
+
+        options = {"maxiter": steps, "ftol": tolerance}
+        x = place(minimize(objective, np.zeros(x.size), jac=True, method="L-BFGS-B", options=options).x)
     return TwoPL(x[:n_models, :-1], x[n_models:, :])
 
 
@@ -94,75 +95,64 @@ def _start(scores, dims):
 
 
 def _objective(x, scores):
-    """Minus the log posterior at x (M + N, K + 1), its gradient in x, and the probabilities p (M, N)."""
+    """Minus the log posterior at x (M + N, K + 1), and its gradient in x."""
     xp = namespace(x)
     n_models = scores.shape[0]
     models, items = x[:n_models, :], x[n_models:, :]
-    logits = models @ xp.matrix_transpose(items)
-    e = xp.exp(-xp.abs(logits))
-    p = xp.where(logits >= 0, 1.0, e) / (1 + e)
+    loss, p = _bernoulli(models @ xp.matrix_transpose(items), scores)
     prior = xp.asarray(x, copy=True)
     prior[:n_models, -1] = 0.0  # the 1 beside each theta: no parameter
     prior[n_models:, -1] -= xp.mean(items[:, -1])
-    value = xp.sum(xp.clip(logits, 0.0, None) - scores * logits + xp.log(1 + e)) + xp.sum(prior**2) / 2
-    residual = p - scores
-    gradient = xp.concat([residual @ items, xp.matrix_transpose(residual) @ models]) + prior
+    gradient = xp.concat([(p - scores) @ items, xp.matrix_transpose(p - scores) @ models]) + prior
     gradient[:n_models, -1] = 0.0
-    return float(value), gradient, p
+    return float(xp.sum(loss) + xp.sum(prior**2) / 2), gradient
 
 
-def _preconditioner(x, p):
-    """The inverse Hessian block of each model and of each item, as a function of the gradient.
+def _bernoulli(logits, scores):
+    """Minus the log likelihood of each score, and its probability."""
+    xp = namespace(logits)
+    e = xp.exp(-xp.abs(logits))
+    return xp.clip(logits, 0.0, None) - scores * logits + xp.log(1 + e), xp.where(logits >= 0, 1.0, e) / (1 + e)
+
+
+def _whitening(x, scores):
+    """The inverse square root of the Hessian's block of each model and of each item, as a function of a gradient.
 
     A block is I + sum w x x', w = p (1 - p); with w replaced by its mean in the block, one eigendecomposition of X'X
     serves all models, and another all items.
     """
     xp = namespace(x)
-    n_models, w = p.shape[0], p * (1 - p)
-    parts = []
-    for x_other, w_mean in ((x[n_models:, :-1], xp.mean(w, axis=1)), (x[:n_models, :], xp.mean(w, axis=0))):
-        values, q = xp.linalg.eigh(xp.matrix_transpose(x_other) @ x_other)
-        parts.append((1 / (1 + w_mean[:, None] * values), q, xp.matrix_transpose(q)))
-    (scale, q, qt), (scale_items, q_items, qt_items) = parts
+    n_models = scores.shape[0]
+    models, items = x[:n_models, :], x[n_models:, :]
+    p = _sigmoid(models @ xp.matrix_transpose(items))
+    roots = []
+    for others, axis in ((items[:, :-1], 1), (models, 0)):
+        values, q = xp.linalg.eigh(xp.matrix_transpose(others) @ others)
+        roots.append((q, 1 / xp.sqrt(1 + xp.mean(p * (1 - p), axis=axis)[:, None] * values)))
+    turn = lambda g, q, scale: ((g @ q) * scale) @ xp.matrix_transpose(q)
 
-    def precondition(g):
-        models = ((g[:n_models, :-1] @ q) * scale) @ qt
-        models = xp.concat([models, g[:n_models, -1:]], axis=1)
-        return xp.concat([models, ((g[n_models:, :] @ q_items) * scale_items) @ qt_items])
+    def whiten(g):
+        of_models = xp.concat([turn(g[:n_models, :-1], *roots[0]), g[:n_models, -1:]], axis=1)
+        return xp.concat([of_models, turn(g[n_models:, :], *roots[1])])
 
-    return precondition
-
-
-def _direction(gradient, history, precondition):
-    """The inverse Hessian that the last steps suggest, times the gradient: the two loops of L-BFGS."""
-    xp = namespace(gradient)
-    weights = []
-    for change, curvature, product in reversed(history):
-        weights.append(float(xp.sum(change * gradient)) / product)
-        gradient = gradient - weights[-1] * curvature
-    step = precondition(gradient)
-    for (change, curvature, product), weight in zip(history, reversed(weights)):
-        step = step + (weight - float(xp.sum(curvature * step)) / product) * change
-    return step
+    return whiten
 
 
-@once_per_source
-def _fitted(source):
-    """The 2PL of all sources, in single precision: up to twice as fast, with the estimation gap of the converged fit.
-
-    (p-IRT, 100 splits x 8 core sets, n = 50, against float64 and a tolerance of 1e-11, in points: OpenBookQA
-    +0.01 +- 0.03, MATH +0.06 +- 0.03, GSM8K +0.00 +- 0.04; the log posterior is 1e-4 off on average, 2e-3 at most.)
-    """
+def _fit_fast(source):
+    """The 2PL in single precision: faster, with the estimation gap of the converged fit (see the tests)."""
     xp = namespace(source)
     with _threads.limit(limits=1):
         fit = fit_2pl(xp.astype(source, xp.float32))
     return TwoPL(*(xp.astype(values, source.dtype) for values in fit))
 
 
+_fitted = once_per_source(_fit_fast)
+
+
 # --- one side of it: logistic regressions -----------------------------------------------------------------------------
 
 
-def logistic_map(x, offset, observed, ridge, limit=100):
+def logistic_map(x, offset, observed, ridge, limit=200):
     """Penalised logistic regressions of observed (T, P, n) on x (T, n, K) with offsets (T, n): beta (T, P, K).
 
     Each minimises sum log(1 + e^l) - s l + ridge |beta|^2/2, l = x beta + offset, by Newton steps, halved where they
@@ -172,49 +162,40 @@ def logistic_map(x, offset, observed, ridge, limit=100):
     k = x.shape[2]
     products = xp.reshape(x[..., :, None] * x[..., None, :], (*x.shape[:2], k * k))
     penalty = ridge * xp.eye(k, dtype=x.dtype, device=device(x))
+
+    def objective(beta):
+        loss, p = _bernoulli(beta @ xp.matrix_transpose(x) + offset[:, None, :], observed)
+        return xp.sum(loss, axis=-1) + ridge * xp.sum(beta**2, axis=-1) / 2, p
+
     beta = xp.zeros((*observed.shape[:2], k), dtype=x.dtype, device=device(x))
-    value, p = _logistic_value(beta, x, offset, observed, ridge)
-    open_ = xp.ones_like(value, dtype=xp.bool)
+    value, p = objective(beta)
+    size = xp.ones_like(value)
     for _ in range(limit):
-        slope = (p - observed) @ x + ridge * beta
         hessian = xp.reshape((p * (1 - p)) @ products, (*beta.shape, k)) + penalty
-        step = xp.linalg.solve(hessian, slope[..., None])[..., 0]
-        new, new_value, new_p, size = beta, value, p, xp.ones_like(value)
-        trying = open_
-        for _ in range(30):
-            new = xp.where(trying[..., None], beta - size[..., None] * step, new)
-            new_value, new_p = _logistic_value(new, x, offset, observed, ridge)
-            trying = open_ & (new_value > value + 1e-12 * (1 + xp.abs(value)))
-            if not xp.any(trying):
-                break
-            size = xp.where(trying, size / 2, size)
-        beta, value, p = new, new_value, new_p
-        open_ = open_ & (xp.max(xp.abs(step), axis=-1) > 1e-7)  # convergence is quadratic
-        if not xp.any(open_):
+        step = xp.linalg.solve(hessian, ((p - observed) @ x + ridge * beta)[..., None])[..., 0]
+        new = beta - size[..., None] * step
+        new_value, new_p = objective(new)
+        better = new_value <= value + 1e-12 * (1 + xp.abs(value))
+        beta, p = xp.where(better[..., None], new, beta), xp.where(better[..., None], new_p, p)
+        value, size = xp.where(better, new_value, value), xp.where(better, xp.ones_like(size), size / 2)
+        if xp.max(xp.abs(step)) < 1e-7:  # convergence is quadratic
             break
     return beta
 
 
-def _logistic_value(beta, x, offset, observed, ridge):
-    """The penalised deviance / 2 (T, P), and the probabilities (T, P, n)."""
-    xp = namespace(x)
-    logits = beta @ xp.matrix_transpose(x) + offset[:, None, :]
-    e = xp.exp(-xp.abs(logits))
-    value = xp.sum(xp.clip(logits, 0.0, None) - observed * logits + xp.log(1 + e), axis=-1)
-    return value + ridge * xp.sum(beta**2, axis=-1) / 2, xp.where(logits >= 0, 1.0, e) / (1 + e)
+def _abilities(items, observed, ridge):
+    """Of targets with the scores observed (T, P, n) on the items (T, n, K + 1): (T, P, K)."""
+    return logistic_map(items[..., :-1], items[..., -1], observed, ridge)
+
+
+def _predicted(abilities, items):
+    """The probabilities (..., P, n) of abilities (..., P, K) on items (..., n, K + 1)."""
+    logits = abilities @ namespace(items).matrix_transpose(items[..., :-1]) + items[..., None, :, -1]
+    return _sigmoid(logits)
 
 
 def _sigmoid(logits):
-    return 1 / (1 + namespace(logits).exp(-logits))
-
-
-def _take(values, core):
-    """The rows of values (T, N, ...) that belong to each core set (T, n): (T, n, ...)."""
-    xp = namespace(values)
-    size, n_items = values.shape[:2]
-    flat = xp.reshape(core + n_items * asarray_like(np.arange(size)[:, None], core), (-1,))
-    rows = xp.take(xp.reshape(values, (size * n_items, *values.shape[2:])), flat, axis=0)
-    return xp.reshape(rows, (*core.shape, *values.shape[2:]))
+    return (1 + namespace(logits).tanh(logits / 2)) / 2  # exp would overflow
 
 
 # --- p-IRT and gp-IRT -------------------------------------------------------------------------------------------------
@@ -232,23 +213,28 @@ def irt_anchors(source, n, rng):
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct items than clusters: some share is 0
         kmeans = KMeans(n, n_init=1, random_state=int(rng.integers(2**31))).fit(items)
         distance = kmeans.transform(items)
-    core = np.empty(n, dtype=np.int64)
-    for cluster in range(n):
-        core[cluster] = distance[:, cluster].argmin()
-        distance[core[cluster]] = np.inf
+    core = _distinct(distance.T)
     return core, np.bincount(kmeans.labels_, minlength=n) / n_items, items, _mixture(source, n)
+
+
+def _distinct(cost):
+    """For each row of cost (n, N) in turn the cheapest column that is not taken yet: (n,).  It writes on `cost`."""
+    core = np.empty(len(cost), dtype=np.int64)
+    for i, row in enumerate(cost):
+        core[i] = row.argmin()
+        cost[:, core[i]] = np.inf
+    return core
 
 
 def p_irt(source, core, observed, shares, items, mixture):
     """n/N x the core mean + (1 - n/N) x the mean of the 2PL's predictions for the rest (Polo et al. 2024).
 
-    The target's ability is fitted on the core set alone, by maximum likelihood with a ridge of 0.01.
+    The target's ability is fitted on the core set alone, by maximum likelihood with a small ridge (see RIDGE).
     """
     xp = namespace(observed)
-    own = _take(items, core)
-    theta = logistic_map(own[..., :-1], own[..., -1], observed, RIDGE)
-    predict = lambda rows: _sigmoid(theta @ xp.matrix_transpose(rows[..., :-1]) + rows[:, None, :, -1])
-    total = xp.sum(observed - predict(own), axis=-1) + xp.sum(predict(items), axis=-1)
+    own = xp.take_along_axis(items, core[..., None], axis=1)
+    theta = _abilities(own, observed, RIDGE)
+    total = xp.sum(observed - _predicted(theta, own), axis=-1) + xp.sum(_predicted(theta, items), axis=-1)
     return Estimate(total / items.shape[1])
 
 
@@ -264,14 +250,9 @@ def gp_irt(source, core, observed, shares, items, mixture):
     return Estimate(mixture[:, None] * anchors + (1 - mixture[:, None]) * predicted)
 
 
-def _mixture(source, n):
-    b, variance = _bias_and_variance(source)
-    return b**2 / (variance / (4 * n) + b**2)
-
-
 @once_per_source
-def _bias_and_variance(source):
-    """b and sigma^2, both from the sources, as the authors have it (tinyBenchmarks, "training your own IRT models").
+def _mixture(source, n):
+    """lambda of `gp_irt` from the sources, as the authors have it (tinyBenchmarks, "training your own IRT models").
 
     b: a 2PL is fitted without every fifth source; from the even items of each of those its mean on the odd ones is
     predicted; b is the mean absolute error.  sigma^2: the mean over the sources of the variance of a source's scores.
@@ -280,13 +261,10 @@ def _bias_and_variance(source):
     if source.shape[0] < 2:
         raise ValueError("one source model isn't enough: some are left out of the fit to see how far it is off")
     held_out = asarray_like(np.arange(source.shape[0]) % 5 == 0, source)
-    with _threads.limit(limits=1):
-        items = fit_2pl(xp.astype(source[~held_out, :], xp.float32)).items
-    items, rows = xp.astype(items, source.dtype), source[held_out, :]
-    theta = logistic_map(items[None, ::2, :-1], items[None, ::2, -1], rows[None, :, ::2], RIDGE)
-    predicted = _sigmoid(theta[0] @ xp.matrix_transpose(items[1::2, :-1]) + items[1::2, -1])
-    b = xp.mean(xp.abs(xp.mean(predicted, axis=1) - xp.mean(rows[:, 1::2], axis=1)))
-    return float(b), float(xp.mean(xp.var(source, axis=1)))
+    items, rows = _fit_fast(source[~held_out, :]).items, source[held_out, :]
+    predicted = _predicted(_abilities(items[None, ::2, :], rows[None, :, ::2], RIDGE)[0, ...], items[1::2, :])
+    b = float(xp.mean(xp.abs(xp.mean(predicted, axis=1) - xp.mean(rows[:, 1::2], axis=1))))
+    return b**2 / (float(xp.mean(xp.var(source, axis=1))) / (4 * n) + b**2)
 
 
 # --- metabench --------------------------------------------------------------------------------------------------------
@@ -296,7 +274,9 @@ def metabench_items(source, n, rng):
     """The most informative item at each of n quantiles of the sources' abilities (Kipnis et al. 2024).
 
     The abilities are those of a one-dimensional 2PL, by two alternations of items and abilities from the logits of the
-    accuracies; the Fisher information of an item is a^2 p (1 - p).  No item is taken twice.  It draws no random numbers.
+    accuracies; the Fisher information of an item is a^2 p (1 - p).  No item is taken twice, no random number drawn.
+    With few sources it overfits: items are taken whose slopes came out steep by chance, and the additive model then
+    sees the very sources that made them so.  (Fitted on other sources than the items, its bias all but vanishes.)
     Gives (core (n,), its items (n, 2), the coefficients of the additive model) to `metabench`.
     """
     checked_budget(source.shape[1], n)
@@ -310,7 +290,7 @@ def metabench(source, core, observed, items, coefficients):
     2PL anew on the core set, and their model for one benchmark has no core mean.)
     """
     xp = namespace(observed)
-    theta = logistic_map(items[..., :1], items[..., 1], observed, 1.0)[..., 0]
+    theta = _abilities(items, observed, 1.0)[..., 0]
     terms = _spline_terms(theta, xp.mean(observed, axis=-1))
     return Estimate(xp.sum(terms * coefficients[:, None, :], axis=-1))
 
@@ -319,19 +299,15 @@ def metabench(source, core, observed, items, coefficients):
 def _metabench_items(source, n):
     source = backend.to_numpy(source)
     theta, items = _fit_by_alternation(source)
-    quantiles = np.quantile(theta, (np.arange(n) + 0.5) / n)
-    p = _sigmoid(quantiles[:, None] * items[:, 0] + items[:, 1])
-    information = items[:, 0] ** 2 * p * (1 - p)  # (n, N)
-    core = np.empty(n, dtype=np.int64)
-    for i in range(n):
-        core[i] = information[i].argmax()
-        information[:, core[i]] = -1.0
-    ability = logistic_map(items[None, core, :1], items[None, core, 1], source[None][:, :, core], 1.0)[0, :, 0]
-    return core, items[core], _fit_additive(_spline_terms(ability, source[:, core].mean(axis=1)), source.mean(axis=1))
+    p = _predicted(np.quantile(theta, (np.arange(n) + 0.5) / n)[:, None], items)  # (n, N)
+    core = _distinct(-(items[:, 0] ** 2) * p * (1 - p))  # the Fisher information
+    ability = _abilities(items[None, core], source[None, :, core], 1.0)[0, :, 0]  # as a target's will be
+    terms = _spline_terms(ability, source[:, core].mean(axis=1))
+    return core, items[core], _fit_additive(terms, source.mean(axis=1))
 
 
 def _fit_by_alternation(source, times=2):
-    """Abilities (M,) and items (N, 2) of a one-dimensional 2PL with the priors of `fit_2pl`, one side after the other."""
+    """Abilities (M,) and items (N, 2) of a one-dimensional 2PL with the priors of `fit_2pl`, either side in turn."""
     n_models, n_items = source.shape
     logit = lambda right, of: np.log((right + 0.5) / (of - right + 0.5))
     theta = logit(source.sum(axis=1), n_items)
@@ -340,14 +316,14 @@ def _fit_by_alternation(source, times=2):
     for _ in range(times):
         x = np.stack([theta, np.ones(n_models)], axis=1)
         items = logistic_map(x[None], np.full((1, n_models), centre), source.T[None], 1.0)[0] + [0.0, centre]
-        theta = logistic_map(items[None, :, :1], items[None, :, 1], source[None], 1.0)[0, :, 0]
+        theta = _abilities(items[None], source[None], 1.0)[0, :, 0]
     return theta, items
 
 
 # The additive model: penalised B-splines (Eilers & Marx 1996) on a grid of knots that no ability and no mean leaves, so
-# that it is linear where there are no sources.
+# that it is linear where there are no sources.  (statsmodels' GLMGam is about as good, 5.07 points of error on held-out
+# sources to 5.20, but takes some 60 ms to 2, and raises PerfectSeparationError where a fit is exact.)
 _KNOTS = ((-6.0, 6.0, 12), (0.0, 1.0, 10))  # of ability and core mean: first, last, number of segments
-_CUBIC = (1, -4, 6, -4, 1)  # a cubic B-spline is their sum with the truncated powers at 0, ..., 4, over 6
 
 
 def _spline_terms(*variables):
@@ -356,8 +332,8 @@ def _spline_terms(*variables):
     terms = []
     for values, (low, high, segments) in zip(variables, _KNOTS):
         place = (xp.clip(values, low, high) - low) / (high - low) * segments
-        t = place[..., None] + 3 - asarray_like(np.arange(segments + 3.0), values)
-        terms.append(sum(c * xp.clip(t - j, 0.0, 4.0 - j) ** 3 for j, c in enumerate(_CUBIC)) / 6)
+        u = xp.abs(place[..., None] + 1 - asarray_like(np.arange(segments + 3.0), values))  # to each spline's middle
+        terms.append((xp.clip(2 - u, 0.0, None) ** 3 - 4 * xp.clip(1 - u, 0.0, None) ** 3) / 6)
     return xp.concat(terms, axis=-1)
 
 
@@ -367,13 +343,11 @@ def _fit_additive(terms, y, penalties=10.0 ** np.arange(-4, 5)):
     The two penalties have the least generalised cross-validation score M RSS / (M - trace H)^2 (Wood 2017, sec. 6.2).
     """
     sizes = [segments + 3 for _, _, segments in _KNOTS]
-    rough = [np.zeros((sum(sizes), sum(sizes))) for _ in sizes]
-    for block, size, end in zip(rough, sizes, np.cumsum(sizes)):
-        differences = np.diff(np.eye(size), 2, axis=0)
-        block[end - size : end, end - size : end] = differences.T @ differences
-    first, second = (grid.ravel() for grid in np.meshgrid(penalties, penalties))
+    differences = block_diag(*(np.diff(np.eye(size), 2, axis=0) for size in sizes))
+    pairs = np.array([*product(penalties, penalties)])
+    weights = np.repeat(pairs, [size - 2 for size in sizes], axis=1)[:, None, :]
     gram = terms.T @ terms
-    systems = gram + first[:, None, None] * rough[0] + second[:, None, None] * rough[1] + 1e-8 * np.eye(len(gram))
+    systems = gram + (differences.T * weights) @ differences + 1e-8 * np.eye(len(gram))
     solved = np.linalg.solve(systems, np.concatenate([gram, (terms.T @ y)[:, None]], axis=1))
     coefficients, freedom = solved[..., -1], np.trace(solved[..., :-1], axis1=1, axis2=2)
     score = np.square(y - coefficients @ terms.T).sum(axis=1) / (len(y) - np.minimum(freedom, len(y) - 1e-3)) ** 2
@@ -404,7 +378,7 @@ def sort_and_search(source, core, observed, places):
     xp = namespace(observed)
     n_items = source.shape[1]
     none, ends = xp.zeros_like(observed[..., :1]), xp.zeros_like(places[:, :1])
-    agreement = xp.concat([none, xp.cumulative_sum(2 * observed - 1, axis=-1)], axis=-1)  # (T, P, n + 1), less a constant
+    agreement = xp.concat([none, xp.cumulative_sum(2 * observed - 1, axis=-1)], axis=-1)  # but for a constant
     best = agreement >= xp.max(agreement, axis=-1, keepdims=True) - 1e-9
     threshold = (xp.concat([ends, places + 1], axis=1) + xp.concat([places, ends + n_items], axis=1)) / 2
     best = xp.astype(best, observed.dtype)

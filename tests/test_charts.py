@@ -11,6 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import benchpred_utils as bp
 from benchpred_utils import charts
@@ -141,3 +142,56 @@ def test_the_palette_is_told_apart(sight):
     colors = [lab(seen(color, np.array(SIGHT[sight]))) for color in charts.PALETTE]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(colors) for b in colors[:i]]
     assert min(distances) > 15
+
+
+def changes(methods=("aipw", "lasso", "p_irt")):
+    rows = [(b, m, (-0.1, 2.0, 0.0)[i], h) for b, h in (("mmlu", 0.3), ("math", 0.4)) for i, m in enumerate(methods)]
+    table = pd.DataFrame(rows, columns=["benchmark", "method", "change", "half"])
+    return table.assign(low=table.change - table.half, high=table.change + table.half, p_holm=[0.2, 0.01, 1.0] * 2)
+
+
+def test_method_dots_have_a_panel_per_benchmark_and_intervals_within_the_axis():
+    table = changes().rename(columns={"change": "gap", "low": "gap_low", "high": "gap_high"})
+    chart = charts.method_dots(table, "gap", "gap", alt.Scale(domain=[-0.3, 2.2]), reference=0)
+    spec = chart.properties(description="Dots.").to_dict()
+    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    assert {"MATH", "MMLU", "AIPW", "lasso", "p-IRT"} <= set(texts)
+    cells = next(rows for rows in spec["datasets"].values() if "how" in rows[0])
+    assert min(row["low"] for row in cells) == -0.3 and max(row["high"] for row in cells) == 2.2
+
+
+def test_budget_curves_mark_the_points_of_fewer_trials_and_leave_repeated_budgets_out():
+    table = changes().rename(columns={"change": "gap", "low": "gap_low", "high": "gap_high"}).query("method != 'p_irt'")
+    table = pd.concat([table.assign(budget=10, trials=100), table.assign(budget=20, trials=25)] * 2)
+    spec = charts.budget_curves(table, ["aipw"]).properties(description="Curves.").to_dict()
+    cells = next(rows for rows in spec["datasets"].values() if "how" in rows[0])
+    assert len(cells) == 8 and {row["how"]: row["kind"] for row in cells} == {"AIPW": "shown", "lasso": "rest"}
+    assert all(row["few"] == (row["budget"] == 20) for row in cells)
+    assert charts.stored_output(spec)[0]["image/svg+xml"].count("<svg") == 1
+
+
+def test_the_mean_change_has_the_interval_of_independent_benchmarks():
+    mean = bp.inference.mean_changes(changes()).set_index("method")
+    assert np.allclose(mean.change, [-0.1, 2.0, 0.0])
+    assert np.allclose(mean.high - mean.change, 0.5 / 2)  # the root of 0.3^2 + 0.4^2, over two benchmarks
+    z = np.array([0.1, 2.0, 0.0]) / (0.25 / stats.norm.ppf(0.975))
+    assert np.allclose(mean.p, 2 * stats.norm.sf(z))
+    assert np.allclose(mean.p_holm, np.minimum(1, [2 * mean.p["aipw"], 3 * mean.p["lasso"], 1]))
+
+
+def test_the_heat_table_has_every_number_and_the_families_as_rows():
+    spec = charts.change_heat(changes()).properties(description="A heat table.").to_dict()
+    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    assert [texts.count(number) for number in ("−10", "+200", "+0")] == [3, 3, 3]  # two benchmarks and their mean
+    assert [t for t in texts if t in ("MATH", "MMLU", "mean")] == ["MATH", "MMLU", "mean"]  # in the labels' order
+    rows = [row for m in ("aipw", "lasso", "p_irt") for row in (charts.family(m), charts.label(m))]
+    assert spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == rows
+
+
+def test_the_heat_table_takes_other_benchmarks_and_no_mean():
+    table = changes().replace({"mmlu": "mmlu_math"})
+    spec = charts.change_heat(table, mean=False, labels={"mmlu_math": "MMLU math", "math": "MATH"}).to_dict()
+    assert spec["layer"][0]["encoding"]["x"]["scale"]["domain"] == ["MMLU math", "MATH"]
+    cells = next(iter(spec["datasets"].values()))
+    assert {row["column"] for row in cells} == {"MMLU math", "MATH"} and len(cells) == 6
+    assert [row["significant"] for row in cells] == [False, True, False] * 2
