@@ -1,40 +1,62 @@
 """How alike two models' right and wrong answers are."""
 
+from numbers import Integral
+
 from .backend import namespace
 
 __all__ = ["model_similarity", "pairwise_similarity"]
 
-AGGREGATES = ("mean", "max")
+KINDS = ("agreement", "kappa", "forward", "backward")
 
 
 def pairwise_similarity(first, second, kind="kappa"):
     """The similarity of every model in `first` (A, N) with every one in `second` (B, N): an (A, B) matrix.
 
-    ``"agreement"``: o = mean of s s' + (1 - s)(1 - s'), for 0/1 scores the share of items where both are right or both
-    wrong.  ``"kappa"``: (o - e)/(1 - e), with e = p p' + (1 - p)(1 - p') the agreement of independent models as
-    accurate as these (Cohen 1960; "error consistency", Geirhos et al. 2020).  Where e = 1, two models that are both
-    always right or both always wrong, chance explains the agreement, and kappa is set to 0.
-    Raises ValueError for another kind.
+    With p, q the two models' mean scores and b the mean of s s', for 0/1 scores the share of items both have right:
+
+    - ``"agreement"``: o = 1 - p - q + 2b, the share of items where both are right or both wrong;
+    - ``"kappa"``: (o - e)/(1 - e), with e = 1 - p - q + 2pq the agreement of independent models as accurate as these
+      (Cohen 1960; "error consistency", Geirhos et al. 2020);
+    - ``"forward"``: b/p, the share of the first model's right answers that the second has too; ``"backward"``: b/q, the
+      other way round: recall and precision, one model taken as a prediction of the other (van Rijsbergen 1979).
+
+    Where e = 1, two models that are both always right or both always wrong, chance explains the agreement, and kappa is
+    set to 0; so is a share of no right answers.  Raises ValueError for another kind.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}")
     xp = namespace(first, second)
-    if kind not in ("agreement", "kappa"):
-        raise ValueError(f"kind is {kind!r}; use 'agreement' or 'kappa'")
     p, q = xp.mean(first, axis=1)[:, None], xp.mean(second, axis=1)[None, :]
     both = first @ xp.matrix_transpose(second) / first.shape[1]
     observed, expected = 1 - p - q + 2 * both, 1 - p - q + 2 * p * q
     if kind == "agreement":
         return observed
-    certain = expected >= 1 - 1e-12
-    return xp.where(certain, 0.0, (observed - expected) / xp.where(certain, 1.0, 1 - expected))
+    if kind == "kappa":
+        return _ratio(observed - expected, 1 - expected)
+    return _ratio(both, xp.broadcast_to(p if kind == "forward" else q, both.shape))
+
+
+def _ratio(part, whole):
+    """part / whole, and 0 where there is no whole."""
+    xp = namespace(part)
+    none = whole <= 1e-12
+    return xp.where(none, 0.0, part / xp.where(none, 1.0, whole))
 
 
 def model_similarity(source_values, target_values, kind="kappa", over="mean"):
     """S(f, F), the similarity of each target (P, N) to the source models (M, N): (P,), at most 1.
 
-    The mean (or ``over="max"``) over the sources of :func:`pairwise_similarity`.  It takes all the targets' scores: it
-    describes an experiment, it is not an input to one.  Raises ValueError for another kind or aggregate.
+    The mean, ``over="max"`` the maximum, or with a whole number k the mean of the k largest, over the sources of
+    :func:`pairwise_similarity`; ``"forward"`` goes from the target to the source.  Over all N items it describes an
+    experiment; over a core set, the columns ``[:, core]`` of both matrices, it can be known before the result.
+    Raises ValueError for another kind, another aggregate, and a k that is not between 1 and M.
     """
-    if over not in AGGREGATES:
-        raise ValueError(f"over is {over!r}; use one of {', '.join(AGGREGATES)}")
+    n_models = source_values.shape[0]
+    k = {"mean": n_models, "max": 1}.get(over, over)
+    if not isinstance(k, Integral) or isinstance(k, bool):
+        raise ValueError(f"over is {over!r}; use 'mean', 'max' or a number of sources")
+    if not 1 <= k <= n_models:
+        raise ValueError(f"the {k} most similar of {n_models} sources can't be had; over must be between 1 and M")
     pairs = pairwise_similarity(target_values, source_values, kind)
-    return getattr(namespace(pairs), over)(pairs, axis=1)
+    xp = namespace(pairs)
+    return xp.mean(xp.sort(pairs, axis=1)[:, n_models - k :], axis=1)
