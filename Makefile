@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_PYTHON ?= $(BIN)/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -35,6 +36,9 @@ html: setup ## build the book from the stored outputs: no data, no network
 
 runs: setup ## compute the stored runs anew from the data (25 minutes on 2 cores)
 	@$(BIN)/python book/tools/make_runs.py
+
+bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the peers: see book/bench/README.md)
+	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
 
 test: setup ## run the tests (ARGS="-k pattern" for some of them)
 	@$(BIN)/python -m pytest $(ARGS)

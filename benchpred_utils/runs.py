@@ -23,8 +23,9 @@ from . import data, inference
 from .keys import code_key, needed_modules
 from .protocols import RUNS, records
 
-__all__ = ["RUNS", "StaleRun", "load", "make", "state"]
+__all__ = ["MEASURED", "RUNS", "StaleRun", "load", "make", "state"]
 
+MEASURED = ("bench",)  # tables of times: they belong to a machine and a day, and no key can promise them
 FOLDER = Path(os.environ.get("BENCHPRED_RUNS") or Path(__file__).parents[1] / "book" / "runs")
 
 
@@ -40,16 +41,18 @@ def load(name):
 
     summary (as `inference.summarise`), changes (as `inference.compare`, p_holm corrected within a split and an asked
     budget), models (as `inference.per_model`), costs (CPU seconds of each experiment).  `asked` is the budget as it was
-    asked for: 0.2 is a fifth of the items.  Raises StaleRun when the run doesn't belong to this code and data.
+    asked for: 0.2 is a fifth of the items.  "bench" gives the tables of ``make bench``.  Raises StaleRun when the run doesn't belong to this code and data.
     """
     reasons = state(name)
     if reasons:
-        raise StaleRun(f"the stored run {name!r} can't be used: {'; '.join(reasons)}. Compute it anew: make runs")
+        raise StaleRun(f"the stored run {name!r} can't be used: {'; '.join(reasons)}. Compute it anew: make {'bench' if name in MEASURED else 'runs'}")
     return {path.stem: pd.read_csv(path) for path in sorted((FOLDER / name).glob("*.csv"))}
 
 
 def state(name):
     """The reasons, in words, why a stored run can't be used: an empty list when it can."""
+    if name in MEASURED:
+        return [] if any((FOLDER / name).glob("*.csv")) else ["it was never made"]
     if name not in RUNS:
         raise ValueError(f"there is no run {name!r}; there are {', '.join(RUNS)}")
     try:

@@ -97,6 +97,14 @@ def test_without_its_data_nothing_is_computed(tiny, monkeypatch):
         make()
 
 
+def test_measured_tables_need_no_key(tiny):
+    with pytest.raises(runs.StaleRun, match="'bench' can't be used: it was never made.*make bench"):
+        runs.load("bench")
+    (tiny.parent / "bench").mkdir()
+    (tiny.parent / "bench" / "loops.csv").write_text("ratio\n2.0\n")
+    assert runs.load("bench")["loops"].ratio[0] == 2.0
+
+
 def test_an_unknown_run_is_named():
     with pytest.raises(ValueError, match="no run 'all'; there are protocol, mmlu_math"):
         runs.load("all")

@@ -29,9 +29,14 @@ def chapter_key(notebook) -> str:
 
 
 def runs_key(names) -> dict[str, str]:
-    """The sha256 of the ``run.json`` of each stored run, which holds its key and its tables' hashes; '' for none."""
-    paths = {name: runs.FOLDER / name / "run.json" for name in names}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "" for name, path in paths.items()}
+    """The sha256 of the tables of each stored run."""
+    keys = {}
+    for name in names:
+        digest = hashlib.sha256()
+        for path in sorted((runs.FOLDER / name).glob("*.csv")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        keys[name] = digest.hexdigest()
+    return keys
 
 
 def stamp(notebook) -> dict:
