@@ -204,8 +204,9 @@ def _rows_by_family(cells):
 def _heat_data(cells, labels, alpha):
     column = cells["benchmark"].map(lambda key: labels.get(key, key))
     cells = cells.assign(column=column, row=cells["method"].map(label), percent=100 * cells["change"])
+    cells["text"] = [f"{round(value):+d}".replace("-", "−") for value in cells["percent"]]  # a rounded -0.4 is +0
     cells = cells.assign(log_ratio=np.log2(1 + cells["change"].clip(lower=-0.999)), significant=cells["p_holm"] < alpha)
-    return cells[["row", "column", "percent", "low", "high", "p_holm", "log_ratio", "significant"]]
+    return cells[["row", "column", "text", "percent", "low", "high", "p_holm", "log_ratio", "significant"]]
 
 
 def _heat_cells(base, limit):
@@ -230,7 +231,7 @@ def _heat_text(base, limit):
     color = alt.condition(dark, alt.value("white"), alt.value(_INK))
     for test, weight in (("datum.significant", "bold"), ("!datum.significant", "normal")):
         text = base.transform_filter(test).mark_text(fontWeight=weight, tooltip=False)
-        yield text.encode(text=alt.Text("percent:Q", format="+.0f"), color=color)
+        yield text.encode(text="text:N", color=color)
 
 
 def _heat_families(rows):
@@ -269,7 +270,10 @@ def _dots_data(table, measure, scale):
     data = table.rename(columns=ends).assign(how=table["method"].map(label), family=table["method"].map(family))
     data["benchmark"] = data["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
     if scale is not alt.Undefined and scale["domain"] is not alt.Undefined:
-        data[["low", "high"]] = data[["low", "high"]].clip(*scale["domain"])
+        first, last = scale["domain"]
+        if not data["value"].between(first, last).all():
+            raise ValueError(f"{measure} goes from {data['value'].min():.3g} to {data['value'].max():.3g}: widen the domain")
+        data[["low", "high"]] = data[["low", "high"]].clip(first, last)
     return data[["benchmark", "how", "family", "value", "low", "high"]]
 
 
