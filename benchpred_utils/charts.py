@@ -170,8 +170,8 @@ def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05)
 
     `table` has one row per benchmark and method: benchmark, method, change, low, high, p_holm (`inference.compare` for
     one split and budget).  Rows: the methods by family, in it by their mean change; columns: the benchmarks in the
-    order of `labels`, and the mean (:func:`inference.mean_changes`).  The colour is the logarithm of the ratio of the gaps, the
-    full blue at a ratio of 1/clip and below, the full orange at clip and above; bold: p_holm < alpha.
+    order of `labels`, and the mean (:func:`inference.mean_changes`).  The colour is the logarithm of the ratio of the
+    gaps, the full blue at a ratio of 1/clip and below, the full orange at clip and above; bold: p_holm < alpha.
     """
     cells, limit = pd.concat([table, mean_changes(table)] if mean else [table]), np.log2(clip)
     given = list(dict.fromkeys(cells["benchmark"]))

@@ -151,6 +151,10 @@ def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draw
     weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), draws)
     rows = []
     for method in dict.fromkeys(table["method"]):
-        change = lambda w: np.mean([w @ sums[b, method] / (w @ sums[b, baseline]) - 1 for b in table["benchmark"].unique()], 0)
-        rows.append((method, change(np.ones(len(sums))), *np.nanquantile(change(weights), [0.5 - level / 2, 0.5 + level / 2])))
+        change = lambda w: np.mean(
+            [w @ sums[b, method] / (w @ sums[b, baseline]) - 1 for b in table["benchmark"].unique()], 0
+        )
+        rows.append(
+            (method, change(np.ones(len(sums))), *np.nanquantile(change(weights), [0.5 - level / 2, 0.5 + level / 2]))
+        )
     return pd.DataFrame(rows, columns=["method", "change", "low", "high"])

@@ -12,7 +12,15 @@ __all__ = ["BUDGETS", "GROUPS", "RUNS", "Experiment", "math_settings", "records"
 BUDGETS = (10, 25, 50, 100, 0.2)
 # Methods that share what they learn from the sources stand together; those after the first line cost more.
 GROUPS = (
-    ("random_sampling", "k_center_greedy", "random_sampling_learn", "metabench", "sort_and_search", "aipw", "aipw_cross_fitted"),
+    (
+        "random_sampling",
+        "k_center_greedy",
+        "random_sampling_learn",
+        "metabench",
+        "sort_and_search",
+        "aipw",
+        "aipw_cross_fitted",
+    ),
     ("p_irt", "gp_irt"),
     ("anchor_points_weighted", "anchor_points_predictor"),
     ("double_optimize",),

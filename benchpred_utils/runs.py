@@ -41,11 +41,15 @@ def load(name):
 
     summary (as `inference.summarise`), changes (as `inference.compare`, p_holm corrected within a split and an asked
     budget), models (as `inference.per_model`), costs (CPU seconds of each experiment).  `asked` is the budget as it was
-    asked for: 0.2 is a fifth of the items.  "bench" gives the tables of ``make bench``.  Raises StaleRun when the run doesn't belong to this code and data.
+    asked for: 0.2 is a fifth of the items.  "bench" gives the tables of ``make bench``.
+    Raises StaleRun when the run doesn't belong to this code and data.
     """
     reasons = state(name)
     if reasons:
-        raise StaleRun(f"the stored run {name!r} can't be used: {'; '.join(reasons)}. Compute it anew: make {'bench' if name in MEASURED else 'runs'}")
+        raise StaleRun(
+            f"the stored run {name!r} can't be used: {'; '.join(reasons)}. "
+            f"Compute it anew: make {'bench' if name in MEASURED else 'runs'}"
+        )
     return {path.stem: pd.read_csv(path) for path in sorted((FOLDER / name).glob("*.csv"))}
 
 

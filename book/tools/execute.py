@@ -71,7 +71,8 @@ def sources_of(name: str):
     files, missing = locate(pairs.declared_data(chapter))
     stale = [run for run in pairs.declared_runs(chapter) if runs.state(run)]
     if missing or stale:
-        return {}, "; ".join(f"{what}: {', '.join(names)}" for what, names in (("no data", missing), ("no run", stale)) if names)
+        reasons = {"no data": missing, "no run": stale}
+        return {}, "; ".join(f"{what}: {', '.join(names)}" for what, names in reasons.items() if names)
     return files | run_files(pairs.declared_runs(chapter)), ""
 
 
