@@ -34,3 +34,16 @@ def draw(design, source, n, rngs):
     """One draw of a design per generator: the core sets (T, n) and whatever else it gives, stacked."""
     draws = [design(source, n, rng) for rng in rngs]
     return [*map(np.stack, zip(*draws))] if isinstance(draws[0], tuple) else [np.stack(draws)]
+
+
+def awkward(rng):
+    """Source matrices that something degenerates on, by name."""
+    binary = rng.integers(0, 2, (20, 60)).astype(float)
+    return {
+        "half of the items are constant": np.where(np.arange(60) < 30, 1.0, binary),
+        "all items are constant": np.tile(np.arange(60) % 2.0, (20, 1)),
+        "all models are as good": np.stack([rng.permutation(np.arange(60) % 2.0) for _ in range(20)]),
+        "models come four times": np.repeat(binary[:5], 4, axis=0),
+        "three models": binary[:3],
+        "scores between 0 and 1": rng.random((20, 60)),
+    }

@@ -13,6 +13,7 @@ from statsmodels.gam.api import BSplines
 import benchpred_utils as bp
 from benchpred_utils import irt
 from benchpred_utils.estimators import observe
+from conftest import awkward
 
 DESIGNS = [irt.irt_anchors, irt.metabench_items, irt.sorted_by_difficulty]
 sigmoid = lambda logits: 1 / (1 + np.exp(-logits))
@@ -235,18 +236,6 @@ def test_the_ridge_is_the_best_on_held_out_sources(load, monkeypatch):
 
 
 # --- the designs ------------------------------------------------------------------------------------------------------
-
-
-def awkward(rng):
-    binary = rng.integers(0, 2, (20, 60)).astype(float)
-    return {
-        "half of the items are constant": np.where(np.arange(60) < 30, 1.0, binary),
-        "all items are constant": np.tile(np.arange(60) % 2.0, (20, 1)),
-        "all models are as good": np.stack([rng.permutation(np.arange(60) % 2.0) for _ in range(20)]),
-        "models come four times": np.repeat(binary[:5], 4, axis=0),
-        "three models": binary[:3],
-        "scores between 0 and 1": rng.random((20, 60)),
-    }
 
 
 @pytest.mark.parametrize("design", DESIGNS)

@@ -8,7 +8,7 @@ from sklearn.linear_model import Lasso, LinearRegression, Ridge, RidgeCV
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators, optimised
 from benchpred_utils.estimators import observe
-from conftest import draw
+from conftest import awkward, draw
 
 LEARNED = [
     optimised.random_search_learn,
@@ -29,19 +29,6 @@ def source(matrix):
 
 def few(design):
     return {"size": 100} if design is optimised.random_search_learn else {}
-
-
-def awkward(rng):
-    """Source matrices that something degenerates on, by name."""
-    binary = rng.integers(0, 2, (20, 60)).astype(float)
-    return {
-        "half of the items are constant": np.where(np.arange(60) < 30, 1.0, binary),
-        "all items are constant": np.tile(np.arange(60) % 2.0, (20, 1)),
-        "all models are as good": np.stack([rng.permutation(np.arange(60) % 2.0) for _ in range(20)]),
-        "models come four times": np.repeat(binary[:5], 4, axis=0),
-        "three models": binary[:3],
-        "scores between 0 and 1": rng.random((20, 60)),
-    }
 
 
 @pytest.mark.parametrize("design", LEARNED)
