@@ -1,10 +1,10 @@
 """Benchmark prediction: a language model's accuracy on a whole benchmark, estimated from few of its items."""
 
-from . import backend, data, designs, estimators, experiments, inference, protocols, runs, scores, similarity, simulation
+from . import adaptive, backend, data, designs, estimators, experiments, inference, protocols, runs, scores, similarity, simulation
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
-from .experiments import METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
+from .experiments import METHODS, OWN_METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
 from .inference import compare, summarise
 from .scores import Scores
 from .similarity import model_similarity, pairwise_similarity
@@ -14,12 +14,14 @@ __all__ = [
     "DATASETS",
     "HELM_LITE",
     "METHODS",
+    "OWN_METHODS",
     "RECOMMENDED",
     "SPLITS",
     "DataUnavailable",
     "Estimate",
     "Method",
     "Scores",
+    "adaptive",
     "backend",
     "compare",
     "data",

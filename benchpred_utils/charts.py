@@ -31,6 +31,7 @@ METHOD_COLORS = {
     "random_sampling_learn": "#E69F00",
     "aipw": "#CC79A7",
     "aipw_cross_fitted": "#0072B2",
+    "sequential_stratification": "#009E73",
 }
 BENCHMARK_LABELS = {
     "openbookqa": "OpenBookQA",
@@ -42,6 +43,10 @@ BENCHMARK_LABELS = {
     "abstract_algebra": "abstract algebra",
     "mmlu_math": "MMLU math",
     "mmlu_math_systems": "MMLU math, with systems",
+    "swe_bench_verified": "SWE-bench Verified",
+    "bigcodebench": "BigCodeBench",
+    "mmlu_pro": "MMLU-Pro",
+    "digits_zoo": "digits zoo",
 }
 METHOD_LABELS = {
     "random_sampling": "random sampling",
@@ -59,10 +64,11 @@ METHOD_LABELS = {
     "sort_and_search": "Sort & Search",
     "aipw": "AIPW",
     "aipw_cross_fitted": "AIPW, cross-fitted",
+    "sequential_stratification": "sequential stratification",
 }
-# What the methods do, in the order of their coming up; fifteen colours can't be told apart, five can.
+# What the methods do, in the order of their coming up; sixteen colours can't be told apart, five can.
 METHOD_FAMILIES = {
-    "random draw": ("random_sampling", "aipw", "aipw_cross_fitted"),
+    "random draw": ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification"),
     "random draw, learned across models": ("random_sampling_learn", "pca"),
     "core set chosen, learned weights": ("random_search_learn", "lasso", "double_optimize"),
     "core set of representatives": ("k_center_greedy", "anchor_points_weighted", "anchor_points_predictor"),

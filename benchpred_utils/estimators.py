@@ -12,7 +12,7 @@ it returns an Estimate and draws no random numbers.  All of it works on the arra
 from typing import NamedTuple
 
 from .backend import asarray_like, device, namespace
-from .inference import t_interval
+from .inference import score_interval
 from .shared import once_per_source
 
 __all__ = [
@@ -47,11 +47,17 @@ def observe(target, core):
 
 
 def random_sampling(source, core, observed):
-    """The plain mean of the observed scores, with a Student interval.
+    """The plain mean of the observed scores, with a score interval: Wilson's, with a finite-population correction.
 
     Unbiased when C is a simple random sample; variance (1 - n/N) S^2 / n (Cochran 1977, ch. 2).
     """
-    return _with_interval(_mean(observed), observed, source.shape[1])
+    estimate, n = _with_interval(_mean(observed), observed, observed, source.shape[1]), observed.shape[-1]
+    if n < 2:
+        return estimate
+    xp, mean, plain = namespace(observed), estimate.value, (1 - n / source.shape[1]) / n
+    known = score_interval(mean, plain * mean * (1 - mean), mean, plain, float("inf"))  # S^2 of 0/1 scores with mean theta
+    is_binary = xp.all(observed * (1 - observed) == 0, axis=-1)
+    return Estimate(mean, *(xp.where(is_binary, *ends) for ends in zip(known, estimate[1:])))
 
 
 def core_mean(source, core, observed):
@@ -67,7 +73,7 @@ def weighted_sum(source, core, observed, weights, intercept):
 
 
 def difference(g, core, observed):
-    """The difference estimator with a given prediction g of every item, (N,), with a Student interval.
+    """The difference estimator with a given prediction g of every item, (N,), with a score interval.
 
     mean over D of g + mean over C of (s - g): exactly unbiased for a simple random C and any g fixed before the draw
     (Särndal, Swensson & Wretman 1992, sec. 6.3).  It is the AIPW estimator with known inclusion probabilities n/N.
@@ -75,7 +81,7 @@ def difference(g, core, observed):
     xp = namespace(g)
     g_core = xp.reshape(xp.take(g, xp.reshape(core, (-1,))), core.shape)
     residual = observed - g_core[:, None, :]
-    return _with_interval(xp.mean(g) + _mean(residual), residual, g.shape[0])
+    return _with_interval(xp.mean(g) + _mean(residual), residual, observed, g.shape[0])
 
 
 def aipw(source, core, observed, alpha=10.0):
@@ -96,7 +102,7 @@ def aipw(source, core, observed, alpha=10.0):
 
 
 def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
-    """AIPW whose ridge never predicts an item that it was fitted on: exactly unbiased, with a Student interval.
+    """AIPW whose ridge never predicts an item that it was fitted on: exactly unbiased, with a score interval.
 
     With folds C_k of C and C_-k the rest of C, the average over k of
 
@@ -121,7 +127,7 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
         residual = xp.take(observed, test, axis=2) - g[:, :, 1:]
         value = value + (xp.sum(s_train, axis=-1) + n_rest * (g[:, :, 0] + _mean(residual))) / n_items
         residuals.append(residual)
-    return _with_interval(value / folds, xp.concat(residuals, axis=-1), n_items)
+    return _with_interval(value / folds, xp.concat(residuals, axis=-1), observed, n_items)
 
 
 def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
@@ -331,13 +337,14 @@ def _ridge_weights(z, points, alpha):
     return 1 / n + xp.matrix_transpose(xp.linalg.solve(zc_t @ zc + penalty, x_t)) @ zc_t
 
 
-def _with_interval(value, residual, n_items):
-    """The estimate with the Student interval of a mean of n residuals: variance (1 - n/N) s_e^2 / n."""
+def _with_interval(value, residual, observed, n_items):
+    """The estimate with the score interval of a mean of n residuals: variance (1 - n/N) s_e^2 / n."""
     n = residual.shape[-1]
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
-    variance = (1 - n / n_items) * namespace(residual).var(residual, axis=-1, correction=1) / n
-    return Estimate(value, *t_interval(value, variance, n - 1))
+    plain = (1 - n / n_items) / n
+    variance = plain * namespace(residual).var(residual, axis=-1)  # divisor n, as in mean (1 - mean)
+    return Estimate(value, *score_interval(value, variance, _mean(observed), plain, n - 1))
 
 
 def _checked_folds(folds, n):

@@ -10,10 +10,10 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from . import backend, designs, estimators, irt, optimised
+from . import adaptive, backend, designs, estimators, irt, optimised
 from .scores import Scores
 
-__all__ = ["METHODS", "RECOMMENDED", "SPLITS", "Method", "run_experiment", "split_models"]
+__all__ = ["METHODS", "OWN_METHODS", "RECOMMENDED", "SPLITS", "Method", "run_experiment", "split_models"]
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
 CHUNK = 25  # trials per task; fixed, so that the number of workers can't change a bit of the result
@@ -26,6 +26,7 @@ class Method:
     design: Callable  # (source (M, N), n, rng) -> core set (n,), or (core set, what the estimator needs of it ...)
     estimator: Callable  # (source (M, N), core (T, n), observed (T, P, n), what the design gave ...) -> Estimate
     bias: str  # "none": exactly unbiased over the draw; "order 1/n"; "unbounded"
+    adaptive: bool = False  # the design is a class as `adaptive.SequentialStratification`, the estimator its method
 
 
 METHODS = {
@@ -44,8 +45,12 @@ METHODS = {
     "sort_and_search": Method(irt.sorted_by_difficulty, irt.sort_and_search, "unbounded"),
     "aipw": Method(designs.uniform, estimators.aipw, "order 1/n"),
     "aipw_cross_fitted": Method(designs.uniform, estimators.aipw_cross_fitted, "none"),
+    "sequential_stratification": Method(
+        adaptive.SequentialStratification, adaptive.SequentialStratification.estimate, "none", adaptive=True
+    ),
 }
-RECOMMENDED = "aipw_cross_fitted"  # exactly unbiased, and the sources help where they can
+OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification")  # this book's; the others are the field's
+RECOMMENDED = "sequential_stratification"  # exactly unbiased, and the sources say where to look as well
 
 
 # --- splits -----------------------------------------------------------------------------------------------------------
@@ -166,6 +171,10 @@ class _Task:
         drawn, records = {}, []
         for name in self.methods:
             method = METHODS[name]
+            if method.adaptive:
+                estimate = self._run_adaptive(name, source_values, target_values, trials)
+                records.append(self._records(name, target, trials, estimate))
+                continue
             if method.design not in drawn:
                 rngs = [self.rng(trial, method.design.__name__) for trial in trials]
                 draws = [method.design(source_values, self.n, rng) for rng in rngs]
@@ -176,6 +185,18 @@ class _Task:
             estimate = method.estimator(source_values, *drawn[method.design])
             records.append(self._records(name, target, trials, estimate))
         return records
+
+    def _run_adaptive(self, name, source, target, trials):
+        """Every target by itself: in each round the design gets the scores of the items that it asks for, no others."""
+        method, (n_targets, n_items) = METHODS[name], target.shape
+        rngs = [self.rng(trial, method.design.__name__) for trial in trials]
+        uniform = np.concatenate([rng.random((n_targets, n_items + 2 * self.n)) for rng in rngs])
+        rounds, rows = method.design(source, uniform, self.n), np.tile(np.arange(n_targets), len(trials))[:, None]
+        scores = backend.to_numpy(target)
+        while not rounds.done:
+            rounds.record(scores[rows, rounds.next_items()])
+        _check_core_sets(name, rounds.items, self.n, n_items)
+        return method.estimator(rounds)
 
     def _records(self, method, target, trials, estimate):
         size = (len(trials), target.n_models)

@@ -5,7 +5,18 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-__all__ = ["bootstrap_over_models", "compare", "mean_changes", "per_model", "summarise", "t_interval"]
+from .backend import asarray_like, namespace
+
+__all__ = [
+    "bootstrap_over_models",
+    "compare",
+    "mean_changes",
+    "per_model",
+    "score_interval",
+    "stratified_interval",
+    "summarise",
+    "t_interval",
+]
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
 MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; each has an interval
@@ -18,6 +29,46 @@ def t_interval(value, variance, df, level=0.95):
     """
     half = float(stats.t.ppf(0.5 + level / 2, df)) * variance**0.5
     return value - half, value + half
+
+
+def score_interval(value, variance, mean, plain, df, level=0.95):
+    """The theta that a score test of `value` keeps, Wilson's interval at the effective sample size: two such arrays.
+
+    Of the variance only the ratio to mean (1 - mean) is taken from the sample, the rest from theta itself:
+
+        (value - theta)^2 <= t^2 k theta (1 - theta),    k = variance / (mean (1 - mean)),
+
+    with `variance` estimated for `value`, and `mean` the observed scores' own (weighted by 1/q when drawn with unequal
+    q).  k is 1/(effective sample size); where all scores are 0 or all are 1 nothing tells it, and it is `plain`,
+    (1 - n/N)/n, as of the plain mean.  df: inf where k is known, n - 1 where it is estimated.  The ends lie in [0, 1],
+    also for an unbiased value that does not (Wilson 1927; Kott & Carr 1997; Korn & Graubard 1998).
+    """
+    xp = namespace(value)
+    value, spread = xp.clip(value, 0.0, 1.0), mean * (1 - mean)
+    known = spread > 1e-9  # a weighted mean of ones is 1 but for rounding
+    k = xp.where(known, variance / xp.where(known, spread, 1.0), plain) * float(stats.t.ppf(0.5 + level / 2, df)) ** 2
+    middle, half = value + k / 2, xp.sqrt(k * value * (1 - value) + k**2 / 4)
+    return (middle - half) / (1 + k), (middle + half) / (1 + k)
+
+
+def stratified_interval(value, observed, g, q, n_items):
+    """The score interval of one draw from each of n cells: two arrays (B,); observed, g, q (B, n) in order of drawing.
+
+    A cell's total is estimated by sum g + e, e = (s - g)/q.  Its variance is the expectation of (1 - q) e^2, less the
+    products of different items' residuals, which are positive as long as g has not learned how good the target is.  So
+    a regression of e on 1/k, k = 1, ..., n the number of the draw, is taken out: an error that fades as g learns.  One
+    draw per cell allows no unbiased estimate of the variance; regression over the cells is Hartley, Rao & Kiefer's
+    (1969).  With fewer than three draws the interval is [0, 1].
+    """
+    xp, n = namespace(value), observed.shape[-1]
+    if n < 3:
+        return xp.zeros_like(value), xp.ones_like(value)
+    centred = lambda x: x - xp.mean(x, axis=-1, keepdims=True)
+    x, e = centred(asarray_like([1 / k for k in range(1, n + 1)], value)), centred((observed - g) / q)
+    slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
+    variance = xp.sum(xp.clip(1 - q, 0.0, None) * (e - slope[..., None] * x) ** 2, axis=-1) * n / (n - 2) / n_items**2
+    mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
+    return score_interval(value, variance, mean, (1 - n / n_items) / n, n - 1)
 
 
 def summarise(records, level=0.95):
@@ -46,10 +97,9 @@ def summarise(records, level=0.95):
 def _by_trial(records):
     """One row per trial, the unit that is independent (its targets are not): its mean errors, tau, mse of random."""
     keys = [*CELL, "method", "trial"]
-    error, has_interval = records["estimate"] - records["truth"], records["lower"].notna()
-    covered = ((records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])).where(has_interval)
+    error = records["estimate"] - records["truth"]
     columns = {"gap": error.abs(), "relative": error.abs() / records["truth"].where(records["truth"] > 0)}
-    columns |= {"bias": error, "mse": error**2, "coverage": covered.astype(float)}
+    columns |= {"bias": error, "mse": error**2, "coverage": _covered(records)}
     columns["width"] = records["upper"] - records["lower"]
     trials = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
     tau = lambda part: stats.kendalltau(part["estimate"], part["truth"]).statistic  # tau-b; NaN where one is constant
@@ -57,6 +107,12 @@ def _by_trial(records):
     trials = trials.assign(tau=groups[["estimate", "truth"]].apply(tau)).reset_index()
     random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
     return trials.join(random.rename("random"), on=[*CELL, "trial"])
+
+
+def _covered(records):
+    """1.0 where the interval holds the truth, 0.0 where not, NaN where there is none."""
+    covered = (records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])
+    return covered.where(records["lower"].notna()).astype(float)
 
 
 def _monte_carlo(name, groups, level):
@@ -77,10 +133,16 @@ def _effective_sample_size(trials, level):
 
 
 def per_model(records):
-    """One row per benchmark, split, budget, method and target model: truth, bias, gap, mse and the number of trials."""
-    error = records["estimate"] - records["truth"]
-    keys = [*CELL, "method", "model"]
-    columns = {"truth": records["truth"], "bias": error, "gap": error.abs(), "mse": error**2}
+    """One row per benchmark, split, budget, method and target model: how far off, and how its intervals held.
+
+    truth, bias, gap, mse and trials; coverage: share of the intervals that hold the truth; above: share that lie wholly
+    above it, which flatters the model; width: their mean width (NaN where there are no intervals).
+    """
+    truth, lower, upper = (records[key] for key in ("truth", "lower", "upper"))
+    keys, error, known = [*CELL, "method", "model"], records["estimate"] - truth, lower.notna()
+    columns = {"truth": truth, "bias": error, "gap": error.abs(), "mse": error**2}
+    columns["coverage"] = ((lower <= truth) & (truth <= upper)).astype(float).where(known)
+    columns |= {"above": (lower > truth).astype(float).where(known), "width": upper - lower}
     groups = records[keys].assign(**columns).groupby(keys, sort=False, observed=True)
     return groups.mean().assign(trials=groups.size()).reset_index()
 

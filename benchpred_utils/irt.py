@@ -30,6 +30,7 @@ __all__ = [
     "metabench",
     "metabench_items",
     "p_irt",
+    "sigmoid",
     "sort_and_search",
     "sorted_by_difficulty",
 ]
@@ -124,7 +125,7 @@ def _whitening(x, scores):
     xp = namespace(x)
     n_models = scores.shape[0]
     models, items = x[:n_models, :], x[n_models:, :]
-    p = _sigmoid(models @ xp.matrix_transpose(items))
+    p = sigmoid(models @ xp.matrix_transpose(items))
     roots = []
     for others, axis in ((items[:, :-1], 1), (models, 0)):
         values, q = xp.linalg.eigh(xp.matrix_transpose(others) @ others)
@@ -191,10 +192,11 @@ def _abilities(items, observed, ridge):
 def _predicted(abilities, items):
     """The probabilities (..., P, n) of abilities (..., P, K) on items (..., n, K + 1)."""
     logits = abilities @ namespace(items).matrix_transpose(items[..., :-1]) + items[..., None, :, -1]
-    return _sigmoid(logits)
+    return sigmoid(logits)
 
 
-def _sigmoid(logits):
+def sigmoid(logits):
+    """The logistic function."""
     return (1 + namespace(logits).tanh(logits / 2)) / 2  # exp would overflow
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import data
-from .experiments import SPLITS, run_experiment
+from .experiments import SPLITS, run_experiment, split_models
 
 __all__ = ["BUDGETS", "GROUPS", "RUNS", "Experiment", "math_settings", "records"]
 
@@ -20,6 +20,7 @@ GROUPS = (
         "sort_and_search",
         "aipw",
         "aipw_cross_fitted",
+        "sequential_stratification",
     ),
     ("p_irt", "gp_irt"),
     ("anchor_points_weighted", "anchor_points_predictor"),
@@ -28,6 +29,7 @@ GROUPS = (
     ("pca",),
     ("random_search_learn",),
 )
+COMPARED = ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification")
 SPECIALIST_SETTINGS = ("no_pair", "weak_generalists", "weak_specialists", "strong_generalists", "strong_specialists")
 
 
@@ -55,18 +57,35 @@ def records(experiment):
     if experiment.split in SPLITS:
         found = run_experiment(SCORES[experiment.scores](), split=experiment.split, **options)
     else:
-        source, target = math_settings()[experiment.scores, experiment.split]
+        source, target = SETTINGS[experiment.scores, experiment.split]()
         found = run_experiment(source=source, target=target, **options)
     return found.assign(benchmark=experiment.scores, split=experiment.split)
 
 
+# --- other settings ---------------------------------------------------------------------------------------------------
+
+
+def before(date):
+    """SWE-bench Verified: the submissions before a date are the sources, those from then on the targets."""
+    scores = data.load_scores("swe_bench_verified")
+    early = scores.dates < np.datetime64(date)
+    return scores.select(models=early), scores.select(models=~early)
+
+
+def few_sources(name, count=15):
+    """The extrapolation split with `count` of the sources only, spread evenly over their accuracies."""
+    source, target = split_models(data.load_scores(name), "extrapolation")
+    spread = np.linspace(0, source.n_models - 1, count).round().astype(int)  # they are in order of accuracy
+    return source.select(models=spread), target
+
+
+def domain(name, part):
+    """One sub-domain of a benchmark as a benchmark of its own."""
+    scores = data.load_scores(name)
+    return replace(scores.select(items=scores.domains == part), name=part)
+
+
 # --- the MMLU math frontier -------------------------------------------------------------------------------------------
-
-
-def abstract_algebra():
-    """The abstract_algebra block of HELM-Lite's MMLU: Scores of 83 models on 111 items."""
-    mmlu = data.load_scores("mmlu")
-    return replace(mmlu.select(items=mmlu.domains == "abstract_algebra"), name="abstract_algebra")
 
 
 def math_settings():
@@ -76,7 +95,7 @@ def math_settings():
     SPECIALIST_SETTINGS have the same targets and the same sources but for two, which are weak or strong, and
     specialists in mathematics or generalists.
     """
-    algebra, math, whole = abstract_algebra(), data.load_scores("mmlu_math"), data.load_scores("mmlu_pro")
+    algebra, math, whole = domain("mmlu", "abstract_algebra"), data.load_scores("mmlu_math"), data.load_scores("mmlu_pro")
     if list(whole.models) != list(math.models):
         raise ValueError("mmlu_pro and mmlu_math must have the same models in the same order")
     is_math = whole.domains == "math"
@@ -143,11 +162,47 @@ def _mmlu_math():
         yield from Experiment.of_every_method("mmlu_math", setting, 50)
 
 
-SCORES = {name: lambda name=name: data.load_scores(name) for name in (*data.HELM_LITE, "mmlu_math")} | {
+def _frontier():
+    for scores in data.HELM_LITE:
+        for split in SPLITS:
+            for budget in (25, 50, 100):
+                yield Experiment(scores, split, budget, COMPARED, 300)
+        yield Experiment(scores, "few_sources", 50, COMPARED, 300)
+
+
+def _newest():
+    for budget in (50, 0.1):
+        yield Experiment("swe_bench_verified", "before_2025_07", budget, COMPARED, 300)
+        for scores in ("swe_bench_verified", "bigcodebench"):
+            for split in ("interpolation", "extrapolation"):
+                yield Experiment(scores, split, budget, COMPARED, 300)
+    yield Experiment("mmlu_pro", "extrapolation", 0.01, COMPARED, 300)
+    for scores in (*PRO_DOMAINS, "digits_zoo"):
+        for split in ("interpolation", "extrapolation"):
+            yield Experiment(scores, split, 50, COMPARED, 300)
+
+
+PRO_DOMAINS = {  # the sub-domains of MMLU-Pro, each a benchmark of its own
+    f"mmlu_pro_{part.replace(' ', '_')}": part
+    for part in (
+        "biology", "business", "chemistry", "computer science", "economics", "engineering", "health",
+        "history", "law", "math", "other", "philosophy", "physics", "psychology",
+    )
+}  # fmt: skip
+_SETS = (*data.HELM_LITE, "mmlu_math", "mmlu_pro", "swe_bench_verified", "bigcodebench", "digits_zoo")
+SCORES = {name: lambda name=name: data.load_scores(name) for name in _SETS} | {
     "mmlu_math_systems": lambda: data.load_scores("mmlu_math", systems=True),
-    "abstract_algebra": abstract_algebra,
+    "abstract_algebra": lambda: domain("mmlu", "abstract_algebra"),
+    **{name: lambda part=part: domain("mmlu_pro", part) for name, part in PRO_DOMAINS.items()},
+}
+_MATH = [("abstract_algebra", "other_items")] + [("mmlu_math", s) for s in ("other_items", *SPECIALIST_SETTINGS)]
+SETTINGS = {(scores, "few_sources"): lambda scores=scores: few_sources(scores) for scores in data.HELM_LITE} | {
+    ("swe_bench_verified", "before_2025_07"): lambda: before("2025-07-01"),
+    **{pair: lambda pair=pair: math_settings()[pair] for pair in _MATH},
 }
 RUNS = {  # name: (experiments, data sets)
     "protocol": (tuple(_protocol()), data.HELM_LITE),
     "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
+    "frontier": (tuple(_frontier()), data.HELM_LITE),
+    "newest": (tuple(_newest()), ("swe_bench_verified", "bigcodebench", "mmlu_pro", "digits_zoo")),
 }

@@ -31,7 +31,7 @@ def back(values):
 
 
 @pytest.mark.parametrize("convert", [strict, cupy])
-@pytest.mark.parametrize("name", bp.METHODS)
+@pytest.mark.parametrize("name", [name for name, method in bp.METHODS.items() if not method.adaptive])
 def test_estimators_return_what_they_were_given(name, convert, matrix, rng):
     source, target, method = matrix[:20], matrix[20:], bp.METHODS[name]
     core, *learned = draw(method.design, source, 13, [rng] * 4)
@@ -85,8 +85,9 @@ def test_the_choice(monkeypatch):
 LAYERS = [
     {"backend", "keys", "shared"},
     {"scores", "data"},
-    {"designs", "estimators", "irt", "optimised", "similarity", "inference", "simulation"},
+    {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},
     {"experiments"},
+    {"session"},
     {"protocols"},
     {"runs"},
     {"charts"},

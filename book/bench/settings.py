@@ -43,7 +43,7 @@ class Settings:
     @property
     def field(self):
         """The methods of the field: all but the book's own."""
-        return tuple(name for name in self.methods if name != "aipw_cross_fitted")
+        return tuple(name for name in self.methods if name not in bp.OWN_METHODS)
 
 
 def full():

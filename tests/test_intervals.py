@@ -1,0 +1,204 @@
+"""The score intervals: closed forms, limits, exact coverage by enumeration, and simulated populations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import benchpred_utils as bp
+from benchpred_utils import estimators, inference
+from benchpred_utils.designs import uniform_core_sets
+from benchpred_utils.estimators import observe
+
+INF = float("inf")
+
+
+def wilson(k, n, z=stats.norm.ppf(0.975)):
+    """The textbook interval of k successes in n independent draws."""
+    p = k / n
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return np.array([(p + z**2 / (2 * n) - half), (p + z**2 / (2 * n) + half)]) / (1 + z**2 / n)
+
+
+def enumerated(interval, n, n_items):
+    """Coverage of a 0/1 sample mean's interval(p, n, N) for every number of right answers: an exact sum, (N + 1,)."""
+    x, k = np.arange(n + 1), np.arange(n_items + 1)
+    lower, upper = (end[:, None] for end in interval(x / n, n, n_items))
+    covered = (lower <= k / n_items + 1e-12) & (k / n_items <= upper + 1e-12)
+    return (stats.hypergeom.pmf(x[:, None], n_items, k, n) * covered).sum(axis=0)
+
+
+def student(p, n, n_items):
+    return inference.t_interval(p, (1 - n / n_items) * p * (1 - p) / (n - 1), n - 1)
+
+
+def score(p, n, n_items):
+    plain = (1 - n / n_items) / n
+    return inference.score_interval(p, plain * p * (1 - p), p, plain, INF)
+
+
+def test_without_a_finite_population_it_is_wilsons():
+    p = np.arange(21) / 20
+    ends = inference.score_interval(p, p * (1 - p) / 20, p, 1 / 20, INF)
+    assert np.stack(ends) == pytest.approx(wilson(np.arange(21), 20))
+    assert np.stack(score(p, 20, 10**12)) == pytest.approx(wilson(np.arange(21), 20))
+
+
+def test_its_ends_solve_the_score_equation(rng):
+    value, mean = rng.uniform(-0.1, 1.1, 200), rng.uniform(0.01, 0.99, 200)
+    variance = rng.uniform(0.0001, 0.02, 200)
+    k = stats.t.ppf(0.95, 9) ** 2 * variance / (mean * (1 - mean))
+    for theta in inference.score_interval(value, variance, mean, 0.1, 9, level=0.9):
+        assert (np.clip(value, 0, 1) - theta) ** 2 == pytest.approx(k * theta * (1 - theta))
+        assert (theta > -1e-12).all() and (theta < 1 + 1e-12).all()
+
+
+def test_a_sample_of_one_kind_falls_back_to_the_plain_mean():
+    """All right: nothing tells the variance, also when rounding makes the weighted mean of ones less than one."""
+    for mean in (1.0, 1 - 1e-15):
+        one = np.array([1.0])
+        lower, upper = inference.score_interval(one, np.array([0.0]), np.array([mean]), 1 / 20, INF)
+        assert [lower[0], upper[0]] == pytest.approx(wilson(20, 20))
+
+
+def test_random_sampling_has_it_exactly(matrix, rng):
+    core = uniform_core_sets(60, 20, 50, rng)
+    e = estimators.random_sampling(matrix, core, observe(matrix, core))
+    lower, upper = score(e.value, 20, 60)
+    assert e.lower == pytest.approx(lower) and e.upper == pytest.approx(upper)
+
+
+def test_each_target_has_the_interval_it_has_alone(matrix, rng):
+    """A target with scores between 0 and 1 does not change the interval of a 0/1 target beside it."""
+    core = uniform_core_sets(60, 20, 5, rng)
+    target = np.stack([matrix[0], rng.random(60)])
+    for method in (estimators.random_sampling, estimators.aipw_cross_fitted):
+        both, alone = (method(matrix[5:], core, observe(t, core)) for t in (target, target[:1]))
+        assert both.lower[:, 0] == pytest.approx(alone.lower[:, 0])
+
+
+@pytest.mark.parametrize("n", [25, 50, 100])
+def test_the_score_interval_holds_from_the_middle_to_the_ceiling(n):
+    """Mean coverage over windows of 5 points of accuracy, by enumeration: .945 to .97; Student's, far below."""
+    accuracy = np.arange(438) / 437
+    windows = [(accuracy >= a) & (accuracy <= a + 0.05) for a in np.arange(0.5, 0.93, 0.05)]
+    means = lambda interval: np.array([covered[w].mean() for covered in [enumerated(interval, n, 437)] for w in windows])
+    assert (means(score) > 0.945).all() and (means(score) < 0.97).all()
+    assert means(student)[-1] < 0.94  # the negative control: accuracies of .90 to .95
+    assert enumerated(student, 25, 500)[485] < 0.6 < 0.9 < enumerated(score, 25, 500)[485]  # 97 of 100 right
+
+
+def test_only_full_knowledge_has_no_width(matrix):
+    core = np.arange(60)[None, :]
+    for method in (estimators.random_sampling, estimators.aipw_cross_fitted):
+        e = method(matrix[:20], core, observe(matrix[20:], core))
+        assert e.upper - e.lower == pytest.approx(0, abs=1e-12)
+        assert e.lower[0] == pytest.approx(matrix[20:].mean(axis=1))
+
+
+def population(rng, accuracy, n_items=600, n_models=40, knows=1.0):
+    """Sources (M, N) and one target (1, N) with logits ability - difficulty; the sources share `knows` of the latter."""
+    difficulty = rng.normal(0, 1.5, n_items)
+    seen = knows * difficulty + (1 - knows**2) ** 0.5 * rng.normal(0, 1.5, n_items)
+    source = rng.random((n_models, n_items)) < 1 / (1 + np.exp(seen - rng.normal(0.5, 1, (n_models, 1))))
+    shift = np.linspace(-10, 10, 400)
+    mean = (1 / (1 + np.exp(difficulty - shift[:, None]))).mean(axis=1)
+    p = 1 / (1 + np.exp(difficulty - np.interp(accuracy, mean, shift)))
+    return source.astype(float), (rng.random((1, n_items)) < p).astype(float)
+
+
+def coverage(method, accuracy, n, rng, populations=40, trials=100, **options):
+    """Over populations and draws, of `method` and of the Student interval of the same residuals."""
+    hits = []
+    for _ in range(populations):
+        source, target = population(rng, accuracy, **options)
+        core = uniform_core_sets(source.shape[1], n, trials, rng)
+        e = method(source, core, observe(target, core))
+        hits.append(((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean())
+    return np.mean(hits)
+
+
+def with_student(source, core, observed):
+    """The interval that random_sampling would have by Student's formula: the negative control."""
+    n = core.shape[1]
+    variance = (1 - n / source.shape[1]) * observed.var(axis=-1, ddof=1) / n
+    value = observed.mean(axis=-1)
+    return estimators.Estimate(value, *inference.t_interval(value, variance, n - 1))
+
+
+@pytest.mark.parametrize("accuracy", [0.03, 0.5, 0.9, 0.97])
+@pytest.mark.parametrize("knows", [0.0, 1.0])
+def test_cross_fitted_aipw_covers_near_the_ceiling_and_with_useless_sources(accuracy, knows, rng):
+    """4,000 draws from 40 populations, so the Monte Carlo error of a coverage is about .005."""
+    assert 0.935 < coverage(estimators.aipw_cross_fitted, accuracy, 25, rng, knows=knows) < 0.98
+
+
+def test_the_student_interval_fails_the_same_test(rng):
+    assert coverage(with_student, 0.97, 25, rng) < 0.7
+
+
+@pytest.mark.parametrize("method", [estimators.random_sampling, estimators.aipw_cross_fitted])
+def test_graded_scores_are_covered(method, rng):
+    """Scores in quarters: their variance is less than theta (1 - theta), and the interval is the narrower for it."""
+    widths, hits = [], []
+    source = rng.random((20, 400))
+    for _ in range(20):
+        target = rng.binomial(4, 0.85, (1, 400)) / 4
+        core = uniform_core_sets(400, 25, 200, rng)
+        e = method(source, core, observe(target, core))
+        hits.append(((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean())
+        widths.append((e.upper - e.lower).mean())
+    assert 0.935 < np.mean(hits) < 0.975
+    assert np.mean(widths) < 0.6 * np.diff(score(np.array([0.85]), 25, 400), axis=0)[0, 0]
+
+
+def test_coverage_by_target():
+    """Two of four intervals hold the truth .5, one lies above it; a method without intervals has none of the three."""
+    ends = {"lower": [0.4, 0.3, 0.6, 0.1], "upper": [0.6, 0.5, 0.8, 0.4]}
+    frame = pd.DataFrame({"trial": range(4), "model": "a", "truth": 0.5, "estimate": 0.5, **ends})
+    frame = frame.assign(benchmark="toy", split="given", budget=3, method="known")
+    none = frame.assign(method="unknown", lower=np.nan, upper=np.nan)
+    row, other = inference.per_model(pd.concat([frame, none])).itertuples()
+    assert (row.method, row.trials, row.truth) == ("known", 4, 0.5)
+    assert np.isnan([other.coverage, other.above, other.width]).all()
+    assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.225))
+
+
+# --- one draw per cell ------------------------------------------------------------------------------------------------
+
+
+def draws_from_cells(p, g, n, size, rng):
+    """`size` populations s ~ p (N,) and one draw from each of n cells of equal length: observed, g, q (size, n), truth."""
+    n_items = len(p)
+    cells = np.arange(n_items).reshape(n, -1)
+    w = np.sqrt(g * (1 - g))[cells] + 0.1
+    q = w / w.sum(axis=1, keepdims=True)
+    chosen = (rng.random((size, n, 1)) > np.cumsum(q, axis=1)).sum(axis=-1).clip(max=cells.shape[1] - 1)
+    items = cells[np.arange(n), chosen]
+    s = (rng.random((size, n_items)) < p).astype(float)
+    return np.take_along_axis(s, items, axis=1), g[items], q[np.arange(n), chosen], s.mean(axis=1)
+
+
+@pytest.mark.parametrize("shift", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("ability", [0.0, 4.0])
+def test_one_draw_per_cell_covers_when_the_model_is_wrong_by_a_shift(shift, ability, rng):
+    logit = ability + np.linspace(-3, 3, 500)
+    p, g = 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(-logit - shift))
+    observed, g_drawn, q, truth = draws_from_cells(p, g, 25, 10_000, rng)
+    value = (g.sum() + ((observed - g_drawn) / q).sum(axis=1)) / 500
+    lower, upper = inference.stratified_interval(value, observed, g_drawn, q, 500)
+    assert value.mean() == pytest.approx(truth.mean(), abs=0.002)  # unbiased whatever g is
+    assert 0.935 < ((lower <= truth) & (truth <= upper)).mean() < 0.985
+
+
+def test_its_limits(rng):
+    """Cells of one item: no width.  All right with g = 1: as the plain mean.  Two draws: everything is possible."""
+    s = (rng.random((3, 30)) < 0.7).astype(float)
+    ones = np.ones_like(s)
+    lower, upper = inference.stratified_interval(s.mean(axis=1), s, 0.6 * ones, ones, 30)
+    assert lower == pytest.approx(s.mean(axis=1)) and upper == pytest.approx(lower)
+    ends = inference.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
+    plain = inference.score_interval(np.ones(3), np.zeros(3), np.ones(3), 0.9 / 30, 29)
+    assert np.stack(ends) == pytest.approx(np.stack(plain))
+    ends = inference.stratified_interval(np.ones(3), *(x[:, :2] for x in (ones, ones, 0.1 * ones)), 300)
+    assert np.stack(ends).tolist() == [[0.0] * 3, [1.0] * 3]

@@ -1,0 +1,383 @@
+"""Evaluation sessions and confidence sequences: exact by enumeration, valid at every look, and never losing an item."""
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from conftest import awkward
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchpred_utils.adaptive import predict, working_model
+from benchpred_utils.scores import Scores
+from benchpred_utils.sequences import BettingSequence
+from benchpred_utils.session import ODDS, EvaluationSession, SequentialDraws, misfit
+
+MODES = {"budget": {"budget": 20}, "precision": {"precision": 0.1}}
+
+
+@pytest.fixture(scope="module")
+def scores(matrix):
+    """Sources, and a target: the last model, whose results are known by name."""
+    return Scores(matrix[:-1])
+
+
+@pytest.fixture(scope="module")
+def ask(matrix, scores):
+    results = dict(zip(scores.items.tolist(), matrix[-1]))
+    return lambda items: (items, [results[item] for item in items])
+
+
+def finish(session, ask):
+    """Run a session to its end; the names asked for, in order."""
+    asked = []
+    while not session.done:
+        asked += session.next_items()
+        session.record(*ask(session.next_items()))
+    return asked
+
+
+# --- the confidence sequence ------------------------------------------------------------------------------------------
+
+
+def leaves(draw, target, depth, probability=1.0):
+    """Every way in which `depth` more items can be drawn: (probability, the draw after it)."""
+    if depth == 0:
+        yield probability, draw
+        return
+    t = draw.items.shape[1]
+    draw.g = predict(draw.model, draw.items, draw.observed)
+    w = draw._weights(draw.left)[0]
+    ends = np.cumsum(w) / w.sum()
+    for item in np.nonzero(draw.left[0])[0]:
+        after = copy.deepcopy(draw)
+        after.uniform[0, t] = ends[item] - w[item] / w.sum() / 2
+        assert after.next_items().tolist() == [[item]]
+        after.record(target[None, [item]])
+        yield from leaves(after, target, depth - 1, probability * w[item] / w.sum())
+
+
+@pytest.mark.parametrize("target", [[1, 0, 0, 1, 1], [1, 1, 1, 1, 1], [0.2, 0, 0.5, 1, 0.3]])
+def test_every_step_is_unbiased_and_no_gambler_gains_at_the_true_mean(rng, target):
+    target = np.array(target, dtype=float)
+    draw = SequentialDraws(rng.integers(0, 2, (12, 5)).astype(float), np.zeros((1, 5)), 0.05)
+    chances, ends = zip(*leaves(draw, target, 4))
+    assert len(ends) == 5 * 4 * 3 * 2
+    e, up, down, _ = np.stack([end.sequence.steps[..., 0] for end in ends], axis=1)
+    m = target.mean()
+    np.testing.assert_allclose(np.sum(chances), 1)
+    np.testing.assert_allclose(chances @ e, m)  # at each of the four steps
+    factors = 1 + up * (e - m), 1 - down * (e - m)
+    for factor in factors:
+        assert factor.min() > 0
+        np.testing.assert_allclose(chances @ np.cumprod(factor, axis=1), 1)  # a martingale
+
+
+@pytest.mark.parametrize("what", ["good sources", "sources of other items", "a target near the ceiling"])
+def test_the_confidence_sequence_covers_at_all_looks_together(rng, matrix, what):
+    source, target = matrix[:-1], matrix[-1]
+    if what == "sources of other items":
+        target = rng.permutation(target)
+    if what == "a target near the ceiling":
+        target = (np.arange(60) > 2).astype(float)
+    size, m = 600, target.mean()
+    draw, missed = SequentialDraws(source, rng.random((size, 60)), 0.02), np.zeros(size, dtype=bool)
+    while draw.items.shape[1] < 60:
+        draw.record(target[draw.next_items()])
+        missed |= (draw.sequence.lower > m + 1e-9) | (draw.sequence.upper < m - 1e-9)
+    assert missed.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / size)
+    np.testing.assert_allclose(draw.sequence.lower, m)  # all items seen: no doubt is left
+    np.testing.assert_allclose(draw.sequence.upper, m)
+    assert (np.sort(draw.items, axis=1) == np.arange(60)).all()
+
+
+def test_a_session_with_better_sources_needs_fewer_items(rng, matrix):
+    needed = []
+    for target in (matrix[-1], np.random.default_rng(0).permutation(matrix[-1])):
+        draw, n = SequentialDraws(matrix[:-1], rng.random((300, 60)), 0.12), np.zeros(300)
+        while not draw.done:
+            n += ~draw.finished * 1.0
+            draw.record(target[draw.next_items()])
+        needed.append(n.mean())
+    assert needed[0] < needed[1]
+
+
+def test_a_sequence_that_rejects_every_mean_falls_back_on_what_is_certain():
+    sequence = BettingSequence(1, 0.05)
+    one = np.ones(1)
+    for e in [0.9] * 60 + [0.1] * 200:  # no constant mean looks like that
+        sequence.bet(0.5 * one, (e - 0.5) * one, 0.01 * one, -0.5 * one, 0.5 * one)
+        sequence.look(0.2 * one, 0.8 * one)
+        assert sequence.lower <= sequence.upper
+    assert 0.2 <= sequence.lower[0] <= sequence.upper[0] <= 0.8
+
+
+def test_the_boundary_of_a_look_is_where_a_gambler_has_earned_enough(rng):
+    sequence = BettingSequence(3, 0.05)
+    for _ in range(300):
+        sequence.bet(np.full(3, 0.5), rng.choice([-0.5, 0.5], 3, p=[0.3, 0.7]), np.full(3, 0.2), np.full(3, -0.5), np.full(3, 0.5))
+    for _ in range(3):  # each goes 12 halvings further
+        sequence.look(np.zeros(3), np.ones(3))
+    e, up, down, _ = sequence.steps
+    np.testing.assert_allclose(np.log1p(up * (e - sequence.lower)).sum(axis=0), np.log(40), atol=0.01)
+    np.testing.assert_allclose(np.log1p(-down * (e - sequence.upper)).sum(axis=0), np.log(40), atol=0.01)
+    assert (sequence.lower < sequence.value).all() and (sequence.value < sequence.upper).all()
+    assert (sequence.variance > 0).all()
+
+
+# --- the session ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_session_runs_to_its_end(scores, ask, matrix, mode):
+    session = EvaluationSession(scores, rng=np.random.default_rng(3), **MODES[mode])
+    asked = finish(session, ask)
+    found = session.estimate()
+    assert session.next_items() == [] and len(set(asked)) == len(asked) == found.n
+    assert 0 <= found.lower <= matrix[-1].mean() <= found.upper <= 1
+    if mode == "budget":
+        assert found.n == 20 and "fixed budget" in found.interval
+    else:
+        assert (found.upper - found.lower) / 2 <= 0.1 and "every look" in found.interval
+        assert found.lower <= found.value <= found.upper
+
+
+def test_all_items_leave_no_doubt(scores, ask, matrix):
+    for mode in ({"budget": 60}, {"precision": 1e-6}):
+        session = EvaluationSession(scores, rng=np.random.default_rng(3), **mode)
+        finish(session, ask)
+        found = session.estimate()
+        assert found.n == 60
+        np.testing.assert_allclose([found.value], matrix[-1].mean())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", MODES)
+def test_awkward_sources_make_no_trouble(rng, mode):
+    for source in [*awkward(rng).values(), rng.integers(0, 2, (1, 60)).astype(float), np.zeros((4, 60)), np.ones((4, 60))]:
+        for target in (np.arange(60) % 2.0, np.ones(60), np.zeros(60), rng.random(60)):
+            scores = Scores(source)
+            results = dict(zip(scores.items.tolist(), target))
+            session = EvaluationSession(scores, rng=rng, **MODES[mode])
+            finish(session, lambda items: (items, [results[item] for item in items]))
+            found = session.estimate()
+            assert 0 <= found.lower <= found.upper <= 1 and np.isfinite(found.value)
+
+
+def test_on_the_way_a_fixed_budget_has_only_certain_bounds(scores, ask, matrix):
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(3))
+    assert session.estimate()[1:4] == (0, 1, 0)
+    session.record(*ask(session.next_items()))
+    found = session.estimate()
+    seen = ask(scores.items.tolist())[1]
+    assert "certain" in found.interval and any("not spent" in warning for warning in found.warnings)
+    assert found.lower <= np.mean(seen) <= found.upper
+    np.testing.assert_allclose(found.upper - found.lower, 1 - found.n / 60)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_the_order_and_the_portions_of_the_records_do_not_matter(scores, ask, mode, data):
+    plain, mixed = (EvaluationSession(scores, rng=np.random.default_rng(5), **MODES[mode]) for _ in range(2))
+    for _ in range(3):
+        plain.record(*ask(plain.next_items()))
+        portion = data.draw(st.permutations(mixed.next_items()))
+        cut = data.draw(st.integers(0, len(portion)))
+        mixed.record(*ask(portion[:cut]))
+        assert set(mixed.next_items()) == set(portion[cut:]) or cut == len(portion)
+        mixed.record(*ask(portion[cut:]))
+        mixed.record(*ask(portion))  # twice the same is no contradiction
+    assert mixed.next_items() == plain.next_items()
+    np.testing.assert_equal(mixed.estimate(), plain.estimate())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mode, tmp_path):
+    session = EvaluationSession(scores, rng=np.random.default_rng(5), path=tmp_path / "s.json", **MODES[mode])
+    while len(session.next_items()) < 2:
+        session.record(*ask(session.next_items()))
+    first, second, *_ = session.next_items()
+    session.record(first, 1)
+    other = next(item for item in scores.items.tolist() if item not in session._results and item not in session._asked)
+    before, stored = copy.deepcopy(session._results), (tmp_path / "s.json").read_text()
+    for items, results, message in [
+        ([second, other], [1, 1], "was not asked for"),
+        ([second, "no-such-item"], [1, 1], "is not in the source scores"),
+        ([first], [0], "has the result 1 already"),
+        ([second, second], [0, 1], "has the result 0 already; it can't be 1 too"),
+        ([second], [float("nan")], r"result of item .* is nan; it must be a number in \[0, 1\]"),
+        ([second], [1.5], "is 1.5; it must be"),
+        ([second], [-0.1], "must be a number in"),
+        ([second], [None], "is None; it must be"),
+        ([second], ["right"], "is 'right'; it must be"),
+        ([second], [1, 0], "1 items and 2 results"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            session.record(items, results)
+        assert session._results == before and (tmp_path / "s.json").read_text() == stored
+    session.record(second, True)
+    assert session._results[second] == 1.0
+
+
+def test_arguments_that_can_not_be_used(scores, matrix):
+    rng = np.random.default_rng(0)
+    for error, message, source, arguments in [
+        (TypeError, "default_rng", scores, {"budget": 10, "rng": 7}),
+        (TypeError, "must be Scores", matrix, {"budget": 10, "rng": rng}),
+        (ValueError, "give either budget", scores, {"rng": rng}),
+        (ValueError, "give either budget", scores, {"budget": 10, "precision": 0.1, "rng": rng}),
+        (ValueError, "half-width between 0 and 0.5", scores, {"precision": 0.0, "rng": rng}),
+        (ValueError, "half-width between 0 and 0.5", scores, {"precision": float("nan"), "rng": rng}),
+        (ValueError, "between 1 and 60", scores, {"budget": 61, "rng": rng}),
+        (ValueError, "between 1 and 60", scores, {"budget": 0, "rng": rng}),
+    ]:
+        with pytest.raises(error, match=message):
+            EvaluationSession(source, **arguments)
+
+
+# --- warnings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["better than every source", "worse than every source", "unlike every source"])
+def test_a_target_beyond_the_sources_or_unlike_them_is_told(rng, words):
+    place = np.arange(100)
+    source = (place < rng.integers(25, 75, (30, 1))) != (rng.random((30, 100)) < 0.05)  # hard items last, 5% luck
+    target = {"better": np.ones(100), "worse": np.zeros(100), "unlike": place % 2}[words.split()[0]]
+    scores = Scores(source.astype(float))
+    results = dict(zip(scores.items.tolist(), target))
+    session = EvaluationSession(scores, budget=60, rng=rng)
+    finish(session, lambda items: (items, [results[item] for item in items]))
+    assert any(words in warning for warning in session.estimate().warnings)
+    session = EvaluationSession(scores, budget=60, rng=rng)  # a negative control: a target like the sources
+    results = dict(zip(scores.items.tolist(), (place < 50) * 1.0))
+    finish(session, lambda items: (items, [results[item] for item in items]))
+    assert session.estimate().warnings == ()
+
+
+def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
+    model = working_model(matrix)
+    z = rng.normal(size=(500, model.x.shape[1]))
+    targets = (rng.random((500, 60)) < 1 / (1 + np.exp(-(z @ model.x.T + model.offset)))).astype(float)
+    items = np.tile(rng.permutation(60), (500, 1))
+    evidence = misfit(model, items, np.take_along_axis(targets, items, axis=1))
+    assert (evidence > np.log(ODDS)).mean() <= 1 / ODDS
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937])
+def test_a_resumed_session_goes_on_as_if_nothing_had_happened(scores, ask, mode, bits, tmp_path):
+    path = tmp_path / "session.json"
+    whole = EvaluationSession(scores, rng=np.random.Generator(bits(4)), **MODES[mode])
+    parts = EvaluationSession(scores, rng=np.random.Generator(bits(4)), path=path, **MODES[mode])
+    while not whole.done:
+        items = whole.next_items()
+        parts = EvaluationSession.resume(path, scores)
+        assert parts.next_items() == items
+        parts.record(*ask(items[:1]))
+        parts = EvaluationSession.resume(path, scores)
+        assert parts.next_items() == items[1:] or len(items) == 1
+        parts.record(*ask(items[1:]))
+        whole.record(*ask(items))
+    assert parts.done
+    np.testing.assert_equal(parts.estimate(), whole.estimate())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(scores, ask, matrix, mode, tmp_path):
+    early, path = scores.select(models=range(8)), tmp_path / "session.json"
+    session = EvaluationSession(early, rng=np.random.default_rng(4), path=path, **MODES[mode])
+    asked = session.next_items()
+    session.update_sources(scores)
+    assert session.next_items() == asked  # they were drawn before
+    session.record(*ask(asked))
+    resumed = EvaluationSession.resume(path, scores)
+    assert finish(resumed, ask) == finish(session, ask)
+    found = session.estimate()
+    assert found.lower <= matrix[-1].mean() <= found.upper
+    np.testing.assert_equal(resumed.estimate(), found)
+    with pytest.raises(ValueError, match="other source scores"):
+        EvaluationSession.resume(path, early)
+    with pytest.raises(ValueError, match="same items"):
+        session.update_sources(scores.select(items=range(59)))
+
+
+KILLED = textwrap.dedent("""
+    import os, signal, sys
+    import numpy as np
+    from benchpred_utils.scores import Scores
+    from benchpred_utils.session import EvaluationSession
+
+    matrix, path, when = np.load(sys.argv[1]), sys.argv[2], sys.argv[3]
+    scores = Scores(matrix[:-1])
+    results = dict(zip(scores.items.tolist(), matrix[-1]))
+    die = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    for number, item in enumerate(session.next_items() + ["later"] * 30):
+        if number == 7 and when == "before the new file takes the old one's place":
+            os.replace = die
+        item = session.next_items()[0]
+        session.record(item, results[item])
+        if number == 7:
+            die()
+""")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that can't be caught")
+@pytest.mark.parametrize("when, kept", [("after a save", 8), ("before the new file takes the old one's place", 7)])
+def test_a_killed_session_loses_nothing_that_was_saved(matrix, scores, ask, tmp_path, when, kept):
+    np.save(tmp_path / "matrix.npy", matrix)
+    path = tmp_path / "session.json"
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "matrix.npy"), str(path), when]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    session, whole = EvaluationSession.resume(path, scores), EvaluationSession(scores, budget=20, rng=np.random.default_rng(8))
+    assert session.estimate().n == kept
+    finish(session, ask)
+    finish(whole, ask)
+    np.testing.assert_equal(session.estimate(), whole.estimate())
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(scores, ask, tmp_path, monkeypatch):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    before, items = path.read_text(), session.next_items()
+
+    def full(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="no space"):
+        session.record(*ask(items))
+    assert path.read_text() == before and os.listdir(tmp_path) == ["session.json"]
+    monkeypatch.undo()
+    session.record(*ask(items))  # the same call again
+    assert EvaluationSession.resume(path, scores).next_items() == session.next_items()
+
+
+def test_files_that_are_refused(scores, matrix, tmp_path):
+    path = tmp_path / "session.json"
+    EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    with pytest.raises(ValueError, match="exists already"):
+        EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    flipped = matrix[:-1].copy()
+    flipped[3, 5] = 1 - flipped[3, 5]
+    for other in (Scores(flipped), Scores(matrix), Scores(matrix[:-1], items=[f"q{i}" for i in range(60)])):
+        with pytest.raises(ValueError, match="other source scores"):
+            EvaluationSession.resume(path, other)
+    (tmp_path / "half.json").write_text(path.read_text()[:300])
+    (tmp_path / "else.json").write_text(json.dumps({"format": 2}))
+    for name in ("half.json", "else.json"):
+        with pytest.raises(ValueError, match="does not hold a session"):
+            EvaluationSession.resume(tmp_path / name, scores)
+    with pytest.raises(FileNotFoundError):
+        EvaluationSession.resume(tmp_path / "none.json", scores)
