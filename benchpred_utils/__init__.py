@@ -1,12 +1,28 @@
 """Benchmark prediction: a language model's accuracy on a whole benchmark, estimated from few of its items."""
 
-from . import adaptive, backend, data, designs, estimators, experiments, inference, protocols, runs, scores, similarity, simulation
+from . import (
+    adaptive,
+    backend,
+    data,
+    designs,
+    estimators,
+    experiments,
+    inference,
+    protocols,
+    runs,
+    scores,
+    sequences,
+    session,
+    similarity,
+    simulation,
+)
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
 from .experiments import METHODS, OWN_METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
 from .inference import compare, summarise
 from .scores import Scores
+from .session import EvaluationSession
 from .similarity import model_similarity, pairwise_similarity
 
 __version__ = "0.1.0"
@@ -19,6 +35,7 @@ __all__ = [
     "SPLITS",
     "DataUnavailable",
     "Estimate",
+    "EvaluationSession",
     "Method",
     "Scores",
     "adaptive",
@@ -38,6 +55,8 @@ __all__ = [
     "run_experiment",
     "runs",
     "scores",
+    "sequences",
+    "session",
     "similarity",
     "simulation",
     "split_models",
