@@ -139,7 +139,8 @@ def method_scale(names) -> alt.Scale:
 
     The domain are the plain labels of :func:`label`.
     """
-    free = cycle([color for color in PALETTE if color not in METHOD_COLORS.values()] + PALETTE)
+    used = {METHOD_COLORS.get(name) for name in names}
+    free = cycle([color for color in PALETTE if color not in used] or PALETTE)
     colors = [METHOD_COLORS[name] if name in METHOD_COLORS else next(free) for name in names]
     return alt.Scale(domain=[label(name) for name in names], range=colors)
 
