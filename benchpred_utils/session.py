@@ -100,7 +100,7 @@ class SessionEstimate(NamedTuple):
     warnings: tuple  # of sentences
 
 
-FIXED = "95% score interval for a fixed budget: it holds because the number of items was fixed before the first result"
+FIXED = "95% score interval, made for a number of items that was fixed before the first result"
 ANYTIME = "95% confidence sequence by betting: it holds at every look, and whenever the evaluation is stopped"
 CERTAIN = "certain bounds (no result is known of the items not yet run): a fixed budget has its interval at its end"
 

@@ -146,13 +146,14 @@ def faults(page, complaints, outside) -> list[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [DESK, PHONE])
 @pytest.mark.parametrize("name", page_names())
-def test_the_page_is_right(chrome, address, name, width, scheme):
-    with browser.open_page(chrome, f"{address}/{name}", width, scheme) as (page, complaints, outside):
-        assert faults(page, complaints, outside) == []
-        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+def test_the_page_is_right_in_light_and_dark(chrome, address, name, width):
+    with browser.open_page(chrome, f"{address}/{name}", width) as opened:
+        for scheme in ("light", "dark"):
+            opened[0].emulate_media(color_scheme=scheme)
+            assert (scheme, faults(*opened)) == (scheme, [])
+            assert opened[0].evaluate("document.documentElement.dataset.theme") == scheme
 
 
 @pytest.fixture(scope="session")

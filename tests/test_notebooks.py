@@ -95,7 +95,7 @@ def test_the_declared_data_is_known(name):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_executing_anew_gives_the_stored_numbers(name, capsys):
     """Needs the real data, but for chapters that load none."""
-    outcome = execute.check_chapter(name, "check")
+    outcome = execute.check_chapter(name)
     if outcome.result == "not checked":
         pytest.skip(outcome.why)
     assert outcome.result == "agrees", capsys.readouterr().out

@@ -307,12 +307,12 @@ def test_a_run_that_is_stopped_leaves_every_notebook_whole(book, tmp_path, stop)
     book("two", chapter(sleeping))
     command = [sys.executable, "-c", DRIVER, str(keys.ROOT / "book" / "tools"), str(keys.ROOT), str(tmp_path)]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: proof.exists() and proof.read_text())
+    wait_for(lambda: proof.exists() and proof.read_text() and pairs.stored_path("one").exists())
     run.send_signal(stop)
     _, complaint = run.communicate(timeout=60)
     assert run.returncode == (-9 if stop == signal.SIGKILL else 130), complaint
     assert stored_text("two") == before
-    nbformat.validate(pairs.read_stored("one"))  # the chapter before it had ended
+    nbformat.validate(pairs.read_stored("one"))  # the chapter beside it had ended
     assert wait_for(lambda: not alive(int(proof.read_text()))), "the kernel outlives the run"
 
 

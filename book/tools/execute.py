@@ -1,8 +1,8 @@
 """Execute the chapters: ``run`` stores the outputs, ``check`` compares anew, ``sync`` carries prose over,
 ``format`` writes the .md as jupytext does.
 
-    python book/tools/execute.py run [NAME ...]
-    python book/tools/execute.py check [NAME ...] [--rel-tol 1e-6]
+    python book/tools/execute.py run [NAME ...] [--jobs 2]
+    python book/tools/execute.py check [NAME ...] [--jobs 2] [--rel-tol 1e-6]
     python book/tools/execute.py sync [NAME ...]
     python book/tools/execute.py format [NAME ...]
 
@@ -11,8 +11,12 @@ is as it was or completely new.
 """
 
 import argparse
+import os
 import signal
 import sys
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pairs
@@ -32,25 +36,46 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
-def execute(name: str, files, label: str):
-    """Execute a chapter with a progress line, live on a terminal; returns the notebook and the seconds it took."""
-    live = sys.stdout.isatty()
-    print(f"{label} {name} ...", end="" if live else "\n", flush=True)
-    execution = Execution(name, files)
+class Work(NamedTuple):
+    """What is done with a chapter that was executed, and with one that can't be."""
+
+    finish: Callable  # (name, notebook, seconds) -> Outcome
+    skip: Callable  # (name, why) -> Outcome
+
+
+def execute_all(names, work: Work, jobs: int) -> list[Outcome]:
+    """Execute chapters, `jobs` at a time, each in its own kernel; a fault in one, or a signal, stops them all."""
+    waiting, running, outcomes = list(names), {}, {}
     try:
-        while not execution.wait(0.5):
-            if live:
-                done = f"cell {execution.n_done}/{execution.n_cells}"
-                print(f"\r\033[K{label} {name} ... {done}, {execution.seconds:.0f} s", end="", flush=True)
-    except KeyboardInterrupt:
-        execution.stop()
-        raise
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name = waiting.pop(0)
+                files, why = sources_of(name)
+                if why:
+                    outcomes[name] = work.skip(name, why)
+                else:
+                    running[name] = Execution(name, files)
+            for name in [name for name, execution in running.items() if execution.wait(0.5 / len(running))]:
+                execution = running.pop(name)
+                outcomes[name] = work.finish(name, execution.result(), execution.seconds)
+                report(f"[{len(outcomes)}/{len(names)}] {name}: {execution.n_cells} cells, {execution.seconds:.1f} s")
+            show_progress(running)
     finally:
-        if live:
-            print("\r\033[K", end="")
-    notebook = execution.result()
-    print(f"{label} {name}: {execution.n_cells} cells, {execution.seconds:.1f} s", flush=True)
-    return notebook, execution.seconds
+        for execution in running.values():
+            execution.stop()
+    return [outcomes[name] for name in names]
+
+
+def show_progress(running) -> None:
+    """On a terminal, one line with the chapters that run and how far they are."""
+    if sys.stdout.isatty():
+        line = ", ".join(f"{name} {e.n_done}/{e.n_cells}" for name, e in running.items())
+        print(f"\r\033[K{line}", end="", flush=True)
+
+
+def report(line: str) -> None:
+    """Print a line that stays."""
+    print(("\r\033[K" if sys.stdout.isatty() else "") + line, flush=True)
 
 
 def export_readme_figure(notebook) -> None:
@@ -76,63 +101,81 @@ def sources_of(name: str):
     return files | run_files(pairs.declared_runs(chapter)), ""
 
 
-def run_chapter(name: str, label: str) -> Outcome:
-    """Execute a chapter and store its outputs; without its data the stored outputs stay, the prose is synced."""
-    files, why = sources_of(name)
-    if not why:
-        notebook, seconds = execute(name, files, label)
-        pairs.write_stored(name, notebook)
-        export_readme_figure(notebook)
-        return Outcome(name, "executed", seconds)
+def store(name: str, notebook, seconds: float) -> Outcome:
+    """Store the outputs of a chapter."""
+    pairs.write_stored(name, notebook)
+    export_readme_figure(notebook)
+    return Outcome(name, "executed", seconds)
+
+
+def keep(name: str, why: str) -> Outcome:
+    """Keep the stored outputs of a chapter whose data is missing; carry its prose over."""
     pairs.write_stored(name, pairs.synced(name))
-    print(f"{label} {name}: {why}: keeps its stored outputs", flush=True)
+    report(f"{name}: {why}: keeps its stored outputs")
     stale = stored_state(name)
     return Outcome(name, "kept", why=why + (f"; STALE: {', '.join(stale)}" if stale else ""))
 
 
-def check_chapter(name: str, label: str, rel_tol=REL_TOL, abs_tol=ABS_TOL) -> Outcome:
-    """Execute a chapter aside and compare the numbers in its outputs with the stored ones."""
+def compared(name: str, notebook, seconds: float, rel_tol=REL_TOL, abs_tol=ABS_TOL) -> Outcome:
+    """Compare the numbers in the outputs of a chapter that was executed aside with the stored ones."""
     stored = pairs.read_stored(name)
     if stored is None:
-        return Outcome(name, "DIFFERS", why="it was never executed")
-    files, why = sources_of(name)
-    if why:
-        return Outcome(name, "not checked", why=why)
-    notebook, seconds = execute(name, files, label)
+        return Outcome(name, "DIFFERS", seconds, "it was never executed")
     found = differences(stored, notebook, rel_tol, abs_tol)
     for item in found:
-        print(f"  {name}, cell {item.cell}, {item.where}:\n    stored {item.stored}\n    new    {item.new}")
+        report(f"  {name}, cell {item.cell}, {item.where}:\n    stored {item.stored}\n    new    {item.new}")
     return Outcome(name, "DIFFERS" if found else "agrees", seconds, f"{len(found)} differences" if found else "")
 
 
-def sync_chapter(name: str, label: str) -> Outcome:
+def check_chapter(name: str) -> Outcome:
+    """Execute one chapter aside and compare."""
+    return execute_all([name], Work(compared, unchecked), 1)[0]
+
+
+def unchecked(name: str, why: str) -> Outcome:
+    """A chapter that can't be executed is not checked."""
+    return Outcome(name, "not checked", why=why)
+
+
+def sync_chapter(name: str) -> Outcome:
     """Carry the written chapter into the stored notebook, keeping the outputs of the cells that did not change."""
     return Outcome(name, "synced" if pairs.write_stored(name, pairs.synced(name)) else "in step")
 
 
-def format_chapter(name: str, label: str) -> Outcome:
+def format_chapter(name: str) -> Outcome:
     """Write the chapter as Jupyter would on saving it, so that what people write in either place looks the same."""
     changed = pairs.format_source(name)
-    sync_chapter(name, label)
+    sync_chapter(name)
     return Outcome(name, "formatted" if changed else "in form")
 
 
-ACTIONS = {"run": run_chapter, "check": check_chapter, "sync": sync_chapter, "format": format_chapter}
+def act(args, names) -> list[Outcome]:
+    """Do what the command line asks for."""
+    if args.command in ("sync", "format"):
+        return [{"sync": sync_chapter, "format": format_chapter}[args.command](name) for name in names]
+    works = {"run": Work(store, keep), "check": Work(partial(compared, rel_tol=args.rel_tol), unchecked)}
+    return execute_all(names, works[args.command], args.jobs)
 
 
-def show(outcomes: list[Outcome]) -> None:
-    """Print what happened to each chapter, and how long it took."""
+def n_jobs() -> int:
+    """As many kernels as this process may use cores, but not more than eight: each takes up to a gigabyte."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def show(outcomes: list[Outcome], seconds: float) -> None:
+    """Print what happened to each chapter, and how long it took, one by one and together."""
     width = max(len(outcome.name) for outcome in outcomes)
     print(f"\n{'chapter':{width}}  {'outputs':11}  seconds")
     for name, result, seconds, why in outcomes:
         print(f"{name:{width}}  {result:11}  {f'{seconds:7.1f}' if seconds else '':7}  {why}".rstrip())
-    print(f"{'together':{width}}  {'':11}  {sum(outcome.seconds for outcome in outcomes):7.1f}")
+    print(f"{'together':{width}}  {'':11}  {seconds:7.1f}")
 
 
 def parse(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=list(ACTIONS))
+    parser.add_argument("command", choices=["run", "check", "sync", "format"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="chapters (default: all in _toc.yml)")
+    parser.add_argument("--jobs", type=int, default=n_jobs(), help="chapters executed at a time (%(default)s)")
     parser.add_argument("--rel-tol", type=float, default=REL_TOL, help="relative tolerance of check (%(default)s)")
     args = parser.parse_args(argv)
     unknown = set(args.names) - set(pairs.chapter_names())
@@ -146,20 +189,17 @@ def main(argv=None) -> int:
     names = [name for name in pairs.chapter_names() if name in args.names or not args.names]
     pairs.remove_partial_files()
     files_of.cache_clear()
-    action = ACTIONS[args.command]
-    options = {"rel_tol": args.rel_tol} if args.command == "check" else {}
-    outcomes = []
+    started = time.monotonic()
     try:
-        for number, name in enumerate(names, start=1):
-            outcomes.append(action(name, f"[{number}/{len(names)}]", **options))
+        outcomes = act(args, names)
     except ChapterError as error:
-        print(f"\n{error}\n\nStopped there; the stored notebook of this chapter is as it was.", file=sys.stderr)
+        print(f"\n{error}\n\nStopped there: every notebook is as it was or completely new.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped: every notebook is as it was or completely new.", file=sys.stderr)
         return 130
     if any(outcome.result not in ("in step", "in form") for outcome in outcomes):
-        show(outcomes)
+        show(outcomes, time.monotonic() - started)
     return int(any(outcome.result == "DIFFERS" for outcome in outcomes))
 
 
