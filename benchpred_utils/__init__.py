@@ -2,6 +2,7 @@
 
 from . import (
     adaptive,
+    advice,
     backend,
     data,
     designs,
@@ -9,6 +10,7 @@ from . import (
     experiments,
     inference,
     protocols,
+    readers,
     runs,
     scores,
     sequences,
@@ -16,11 +18,13 @@ from . import (
     similarity,
     simulation,
 )
+from .advice import Advice, recommend
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
 from .experiments import METHODS, OWN_METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
 from .inference import compare, summarise
+from .readers import read_helm, read_lm_eval, read_results, read_scores
 from .scores import Scores
 from .session import EvaluationSession
 from .similarity import model_similarity, pairwise_similarity
@@ -33,12 +37,14 @@ __all__ = [
     "OWN_METHODS",
     "RECOMMENDED",
     "SPLITS",
+    "Advice",
     "DataUnavailable",
     "Estimate",
     "EvaluationSession",
     "Method",
     "Scores",
     "adaptive",
+    "advice",
     "backend",
     "compare",
     "data",
@@ -52,6 +58,12 @@ __all__ = [
     "model_table",
     "pairwise_similarity",
     "protocols",
+    "read_helm",
+    "read_lm_eval",
+    "read_results",
+    "read_scores",
+    "readers",
+    "recommend",
     "run_experiment",
     "runs",
     "scores",

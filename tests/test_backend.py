@@ -83,11 +83,13 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend", "keys", "shared"},
+    {"backend", "keys", "shared", "exercises"},
     {"scores", "data"},
+    {"readers"},
     {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},
     {"experiments"},
-    {"session"},
+    {"session", "advice"},
+    {"__main__"},
     {"protocols"},
     {"runs"},
     {"charts"},

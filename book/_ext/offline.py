@@ -8,6 +8,7 @@ MATHJAX = "tex-mml-chtml.js"
 # Of MathJax's 24 MB: the program, the fonts it sets formulas in, and the TeX macros it loads when a page uses them.
 MATHJAX_PARTS = [MATHJAX, "output/chtml/fonts/woff-v2/*.woff", "input/tex/extensions/*.js"]
 VEGA_BUNDLE = "vega-bundle.js"
+LANGUAGES = {"notebooks/zh_intro": "zh-CN"}  # of pages that are not in the book's own
 
 
 def mathjax_folder() -> Path:
@@ -58,6 +59,8 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
     """
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _described(script)]
+    if "body" in context and pagename in LANGUAGES:
+        context["body"] = f'<div lang="{LANGUAGES[pagename]}">{context["body"]}</div>'
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 

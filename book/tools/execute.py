@@ -162,13 +162,13 @@ def n_jobs() -> int:
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def show(outcomes: list[Outcome], seconds: float) -> None:
+def show(outcomes: list[Outcome], wall: float) -> None:
     """Print what happened to each chapter, and how long it took, one by one and together."""
     width = max(len(outcome.name) for outcome in outcomes)
     print(f"\n{'chapter':{width}}  {'outputs':11}  seconds")
     for name, result, seconds, why in outcomes:
         print(f"{name:{width}}  {result:11}  {f'{seconds:7.1f}' if seconds else '':7}  {why}".rstrip())
-    print(f"{'together':{width}}  {'':11}  {seconds:7.1f}")
+    print(f"{'together':{width}}  {'':11}  {wall:7.1f}")
 
 
 def parse(argv):

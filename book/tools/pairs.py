@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import jupytext
+import launch
 import nbformat
 import yaml
 from jupytext.combine import combine_inputs_with_outputs
@@ -49,9 +50,9 @@ def read_chapter(name: str):
 
 
 def read_stored(name: str):
-    """The chapter as it was last executed, or None."""
+    """The chapter as it was last executed (without the cell for Colab), or None."""
     path = stored_path(name)
-    return nbformat.read(path, as_version=4) if path.exists() else None
+    return launch.without_cell(nbformat.read(path, as_version=4)) if path.exists() else None
 
 
 def declared_data(notebook) -> list[str]:
@@ -101,9 +102,11 @@ def _identified(notebook):
 def write_stored(name: str, notebook) -> bool:
     """Replace the stored notebook in one step, if it is another one; say whether it was.
 
-    The stored file takes the time of the written one, so that Jupyter sees the pair in step.
+    It gets the cell that fetches the book on Colab, and the time of the written one, so that Jupyter sees the pair in
+    step.
     """
     path, partial = stored_path(name), NOTEBOOKS / f".{name}.ipynb.partial"
+    notebook = launch.with_cell(notebook, ROOT / "_config.yml")
     nbformat.validate(notebook)
     text = nbformat.writes(notebook) + "\n"
     changed = not path.exists() or path.read_text(encoding="utf-8") != text

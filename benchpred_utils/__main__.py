@@ -1,0 +1,256 @@
+"""The command line: which items to run next, what their results say, and what is wrong with a file."""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from . import designs, estimators
+from .experiments import budget_items
+from .readers import read_any, read_results
+from .session import EvaluationSession, SessionEstimate, _ess_of_width
+
+UNIFORM = "95% score interval of cross-fitted AIPW: it holds if these items were drawn uniformly at random"
+EPILOG = """example, with sample logs of lm-evaluation-harness (tables and run folders of HELM do as well):
+  python -m benchpred_utils check logs/*
+  python -m benchpred_utils items logs/* --budget 50 --session mine.json --samples samples.json
+  lm_eval ... --samples samples.json --log_samples --output_path runs
+  python -m benchpred_utils estimate runs --session mine.json
+The last three are repeated until the budget is spent, about ten times; with items --one-round once is enough."""
+
+
+def check(args):
+    for path in args.files:
+        scores = read_any(path, args.metric, args.filter, args.missing)
+        accuracy, more = scores.accuracy, "" if scores.domains is None else f", {len(set(scores.domains))} domains"
+        kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
+        print(f"{path}: {scores.n_models} models x {scores.n_items} items{more}; scores {kind}")
+        print(f"  models {', '.join(scores.models[:3])} ...; items {', '.join(scores.items[:3])} ...")
+        print(f"  accuracy {accuracy.min():.3f} to {accuracy.max():.3f}")
+        if scores.n_models > scores.n_items:
+            print("  more models than items: if its rows are items, transpose it")
+
+
+def items(args):
+    source, plan = _resume(args.session) if Path(args.session).exists() else _begin(args)
+    names = plan.next_items() if isinstance(plan, EvaluationSession) else plan
+    if args.samples:
+        _write(args.samples, _by_task(names, args.task))
+    print("\n".join(names) if names else "nothing: the evaluation is done", file=sys.stdout if names else sys.stderr)
+
+
+def estimate(args):
+    settings = _settings(args.session) if args.session else {}
+    options = [getattr(args, name) or settings.get(name) for name in ("metric", "filter")]
+    results = read_results(args.results, *options, sources=args.sources or _paths(args.session, settings))
+    if args.session:
+        source, plan = _resume(args.session)
+    else:
+        source, plan = read_any(args.sources, args.metric, args.filter, args.missing), None
+    results = _known(results, source)
+    if isinstance(plan, EvaluationSession):
+        found, todo = _recorded(plan, results), plan.next_items()
+        _save(args.session, plan, settings)
+    else:
+        found, todo = one_round(source, results, plan), []
+    _report(found, todo, source, args)
+
+
+def one_round(source, results, plan=None):
+    """The SessionEstimate from items drawn uniformly at random: `results` by item, `plan` the items in order of drawing.
+
+    Without a plan the items of `results` are put into an order of their own, as good as random: the folds need one.
+    """
+    lacking = [name for name in plan or [] if name not in results]
+    if lacking:
+        raise ValueError(
+            f"{len(lacking)} of the {len(plan)} items lack a result, the first is {lacking[0]}; run them all"
+        )
+    names = np.sort(plan or list(results))
+    n, number = len(names), {name: i for i, name in enumerate(source.items.tolist())}
+    if plan is None:
+        plan = np.random.default_rng(zlib.crc32("\n".join(names).encode())).permutation(names).tolist()
+    core, observed = np.array([[number[name] for name in plan]]), np.array([[[results[name] for name in plan]]])
+    value, lower, upper = (end.item() for end in estimators.aipw_cross_fitted(source.values, core, observed))
+    first = n < source.n_items and core.max() < n
+    limit = f"these are the first {n} items, as --limit gives them: no random sample; draw items with --one-round"
+    ess = _ess_of_width(value, upper - lower, n, source.n_items)
+    return SessionEstimate(value, lower, upper, n, float(ess), UNIFORM, (limit,) if first else ())
+
+
+# --- the session's file -----------------------------------------------------------------------------------------------
+
+
+def _begin(args):
+    if not args.sources or (args.budget is None) == (args.precision is None):
+        raise ValueError(f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H")
+    source, rng = read_any(args.sources, args.metric, args.filter, args.missing), np.random.default_rng(args.seed)
+    if args.one_round:
+        n = budget_items(args.budget, source.n_items)
+        plan = source.items[designs.uniform(source.values, n, rng)].tolist()  # in the order of drawing
+    else:
+        plan = EvaluationSession(source, budget=args.budget, precision=args.precision, rng=rng)
+    settings = {name: getattr(args, name) for name in ("metric", "filter", "missing")}
+    folder = Path(args.session).resolve().parent
+    _save(args.session, plan, settings | {"paths": [os.path.relpath(path, folder) for path in args.sources]})
+    return source, plan
+
+
+def _save(path, plan, settings):
+    """Write the session, or the items of the one round, and the way to the sources: whole or not at all."""
+    temporary = Path(f"{path}.{os.getpid()}")
+    if isinstance(plan, EvaluationSession):
+        plan.save(temporary)
+        plan = json.loads(temporary.read_text(encoding="utf-8"))
+    else:
+        plan = {"format": "one round", "items": plan}
+    _write(temporary, plan | {"sources": settings})
+    os.replace(temporary, path)
+
+
+def _write(path, content):
+    Path(path).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _settings(path):
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))["sources"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a session that `items` began") from None
+
+
+def _paths(path, settings):
+    return [Path(path).resolve().parent / name for name in settings["paths"]]
+
+
+def _resume(path):
+    settings = _settings(path)
+    source = read_any(_paths(path, settings), settings["metric"], settings["filter"], settings["missing"])
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    if content["format"] == "one round":
+        return source, content["items"]
+    session = EvaluationSession.resume(path, source)
+    session.path = None  # it is saved by _save, with the way to its sources
+    return source, session
+
+
+# --- items and results ------------------------------------------------------------------------------------------------
+
+
+def _by_task(names, task):
+    """What lm_eval --samples wants, {task: doc_ids}: ascending, since the harness would mislabel them in another order."""
+    found = {}
+    for name in names:
+        of, _, number = name.rpartition(":")
+        if not number.isdigit() or not (of or task):
+            raise ValueError(f"item {name} is not TASK:NUMBER, as lm_eval counts items; is --task missing?")
+        found.setdefault(of or task, []).append(int(number))
+    return {of: sorted(numbers) for of, numbers in found.items()}
+
+
+def _known(results, source):
+    """The results of source items, by item; where the sources name no task, lm_eval's "task:7" is their "7"."""
+    known = set(source.items.tolist())
+    if not known & set(results.index):
+        results = results.rename(index=lambda name: name.rpartition(":")[2])
+    if not known & set(results.index):
+        raise ValueError(
+            f"no result is of an item of the sources: {results.index[0]}, say, is none like {source.items[0]}"
+        )
+    return {name: score for name, score in results.items() if name in known}
+
+
+def _recorded(session, results):
+    """The estimate after recording the results of all items that are asked for, round after round."""
+    n, new = session.estimate().n, True
+    while new:
+        new = [name for name in session.next_items() if name in results]
+        session.record(new, [results[name] for name in new])
+    found, again = session.estimate(), [name for name in results if name in session._results]
+    session.record(again, [results[name] for name in again])  # refused where a result has changed
+    nothing = (
+        ("no result is new: these are not of the items that were asked for",)
+        if found.n == n and not session.done
+        else ()
+    )
+    return found._replace(warnings=found.warnings + nothing)
+
+
+def _report(found, todo, source, args):
+    if args.json:
+        numbers = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in found._asdict().items()}
+        return print(json.dumps(numbers | {"n_items": source.n_items, "done": not todo, "next_items": todo}))
+    worth = f", worth {found.n * found.ess:.0f} drawn at random" if found.ess == found.ess else ""
+    print(f"{found.value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
+    print(found.interval, *(f"note: {warning}" for warning in found.warnings), sep="\n")
+    if todo:
+        print(f"next: {len(todo)} more items, python -m benchpred_utils items --session {args.session}")
+
+
+def _parser():
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m benchpred_utils", description=__doc__, epilog=EPILOG, formatter_class=raw
+    )
+    reading = argparse.ArgumentParser(add_help=False)
+    reading.add_argument("--metric", help="which metric to read, where logs hold several")
+    reading.add_argument("--filter", help="which filter of lm-evaluation-harness to read, where logs hold several")
+    reading.add_argument(
+        "--missing", choices=("error", "drop"), default="error", help="drop items that some model lacks"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add = lambda run, text: commands.add_parser(run.__name__, parents=[reading], help=text, description=text)
+    one = add(items, "say which items to run next; begins a session where there is none")
+    one.add_argument(
+        "sources", nargs="*", metavar="SOURCES", help="the source scores: tables, sample logs, run folders"
+    )
+    one.add_argument(
+        "--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there"
+    )
+    one.add_argument(
+        "--budget", type=lambda n: float(n) if "." in n else int(n), help="items to run (below 1: a fraction)"
+    )
+    one.add_argument("--precision", type=float, help="stop when the interval is this far to either side")
+    one.add_argument(
+        "--one-round", action="store_true", help="draw all items at once, uniformly: a wider interval, one run"
+    )
+    one.add_argument("--seed", type=int, help="of the draw")
+    one.add_argument("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
+    one.add_argument("--task", help="the task's name for --samples, where the items are only numbers")
+    two = add(estimate, "record results, and say what they say")
+    two.add_argument(
+        "results", nargs="+", metavar="RESULTS", help="results of one model: item, score as CSV or JSONL; logs"
+    )
+    of = two.add_mutually_exclusive_group(required=True)
+    of.add_argument("--session", metavar="FILE", help="the evaluation that `items` began")
+    of.add_argument(
+        "--sources", nargs="+", help="for results of items drawn uniformly at random, or of all, without a session"
+    )
+    two.add_argument("--json", action="store_true", help="print JSON")
+    three = add(check, "say what files hold, or what is wrong with them")
+    three.add_argument("files", nargs="+", metavar="FILE")
+    for command, run in ((one, items), (two, estimate), (three, check)):
+        command.set_defaults(run=run)
+    return parser
+
+
+def main(arguments=None):
+    """Run one command; 0 when all is well, 1 when something is wrong with files or numbers, 2 with the command line."""
+    args = _parser().parse_args(arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+        try:
+            args.run(args)
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

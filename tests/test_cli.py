@@ -1,0 +1,157 @@
+"""The command line: from sources to an estimate, on logs that the harness wrote; errors without a traceback."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchpred_utils.__main__ import main
+
+LOGS = Path(__file__).resolve().parents[1] / "book" / "logs"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs a command in a folder with the logs, and tables of 29 sources and a target; its exit code and what it says."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(LOGS, "logs")
+
+    def run(line):
+        code = main(line.split())
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def tables(run, matrix):
+    frame = pd.DataFrame(matrix, columns=[f"q{i}" for i in range(60)]).rename(lambda i: f"m{i}")
+    frame.iloc[:-1].rename_axis("model").to_csv("sources.csv")
+    frame.iloc[-1].rename("score").rename_axis("item").to_csv("all.csv")
+    return matrix[-1].mean()
+
+
+def test_one_round_with_the_harness(run):
+    """items, lm_eval --samples (run when the logs were made), estimate."""
+    code, said, _ = run(
+        "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json --samples x.json"
+    )
+    assert code == 0 and len(said.split()) == 12
+    asked = json.loads(Path("x.json").read_text())
+    assert asked == json.loads(Path("logs/samples.json").read_text()) and asked["sums"] == sorted(asked["sums"])
+    code, said, _ = run("estimate logs/target --session s.json --json")
+    found = json.loads(said)
+    assert code == 0 and found["n"] == 12 and found["lower"] < found["value"] < found["upper"] and found["done"]
+
+
+def test_results_under_wrong_numbers_are_told(run):
+    """As the harness writes them when the list of --samples does not ascend."""
+    run("items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json")
+    log = next(Path("logs/target").rglob("*.jsonl"))
+    lines = log.read_text().replace('"doc_id": 0,', '"doc_id": -1,').replace('"doc_id": 2,', '"doc_id": 0,')
+    log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
+    code, _, said = run("estimate logs/target --session s.json")
+    assert code == 0 and "warning: 2 items are not the same question in all files" in said
+
+
+def test_in_rounds(run, tables):
+    everything = pd.read_csv("all.csv").set_index("item")
+    code, said, _ = run("items sources.csv --budget 20 --seed 1 --session s.json")
+    calls = 0
+    while said.strip():
+        assert run("items --session s.json")[1] == said  # the same until they are recorded
+        everything.loc[said.split()].to_csv("round.csv")
+        code, said, _ = run("estimate round.csv --session s.json")
+        assert code == 0
+        calls, said = calls + 1, run("items --session s.json")[1]
+    found = json.loads(run("estimate round.csv --session s.json --json")[1])
+    assert calls == 10 and found["n"] == 20 and found["done"]
+    run("items sources.csv --budget 20 --seed 1 --session t.json")
+    assert json.loads(run("estimate all.csv --session t.json --json")[1]) == found  # the file of all serves every round
+
+
+def test_by_precision(run, tables):
+    run("items sources.csv --precision 0.1 --seed 1 --session s.json")
+    found = json.loads(run("estimate all.csv --session s.json --json")[1])
+    assert found["upper"] - found["lower"] <= 0.2 + 1e-9 and found["done"]
+
+
+def test_without_a_session(run, tables):
+    found = json.loads(run("estimate all.csv --sources sources.csv --json")[1])
+    assert found["value"] == pytest.approx(tables) and found["lower"] == pytest.approx(found["upper"])
+    everything = pd.read_csv("all.csv")
+    everything.head(20).to_csv("first.csv", index=False)
+    assert "no random sample" in run("estimate first.csv --sources sources.csv")[1]
+    everything.sample(20, random_state=1).to_csv("some.csv", index=False)
+    code, said, _ = run("estimate some.csv --sources sources.csv")
+    assert code == 0 and "20 of 60 items" in said and "no random sample" not in said
+    assert run("estimate some.csv --sources sources.csv")[1] == said
+
+
+def test_a_session_moves_with_its_sources(run, tables):
+    said = run("items sources.csv --budget 20 --session s.json")[1]
+    Path("there").mkdir()
+    for name in ("sources.csv", "s.json"):
+        shutil.move(name, f"there/{name}")
+    assert run("items --session there/s.json")[1] == said
+
+
+def test_check(run, tables):
+    code, said, _ = run("check sources.csv all.csv")
+    assert code == 0 and "29 models x 60 items; scores 0 or 1" in said
+    assert run("check logs/sources --metric acc")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("check logs/sources", "say which: metric='acc' or 'acc_norm'"),
+        ("check nowhere.csv", "nowhere.csv is not there"),
+        ("items --session s.json", "to begin it give SOURCES, and --budget N or --precision H"),
+        ("items sources.csv --budget 100 --session s.json", "budget is 100"),
+        ("items sources.csv --budget 9 --session s.json --samples x.json", "is not TASK:NUMBER"),
+        ("items --session all.csv", "all.csv is not a session"),
+        ("estimate logs/target --sources sources.csv --metric acc", "no result is of an item of the sources"),
+        ("estimate round.csv --session one.json", "of the 9 items lack a result"),
+        ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_traceback(run, tables, line, says):
+    run("items sources.csv --budget 9 --one-round --session one.json")
+    pd.read_csv("all.csv").head(2).to_csv("round.csv", index=False)
+    Path("bad.csv").write_text("item,score\nq1,55\n")
+    code, _, said = run(line)
+    assert code == 1 and said.startswith("error: ") and "Traceback" not in said
+    assert re.search(says, said)
+
+
+def test_a_changed_result_is_refused_and_nothing_is_lost(run, tables):
+    run("items sources.csv --budget 20 --seed 1 --session s.json")
+    found = json.loads(run("estimate all.csv --session s.json --json")[1])
+    changed = pd.read_csv("all.csv")
+    changed["score"] = 1 - changed["score"]
+    changed.to_csv("changed.csv", index=False)
+    code, _, said = run("estimate changed.csv --session s.json")
+    assert code == 1 and "has the result" in said
+    assert json.loads(run("estimate all.csv --session s.json --json")[1]) == found
+
+
+def test_items_named_by_numbers_alone(run):
+    frame = pd.DataFrame(np.eye(24)[:5], columns=range(24)).rename(lambda i: f"m{i}").rename_axis("model")
+    frame.to_csv("plain.csv")
+    code, said, _ = run(
+        "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json --task sums"
+    )
+    assert code == 0 and list(json.loads(Path("x.json").read_text())) == ["sums"]
+    assert run("estimate logs/target --sources plain.csv --metric acc")[0] == 0  # sums:7 is 7
+
+
+def test_the_command_line_itself(capsys):
+    for line, code in ((["--help"], 0), (["items", "--help"], 0), (["estimate", "x.csv"], 2), ([], 2)):
+        with pytest.raises(SystemExit) as ended:
+            main(line)
+        assert ended.value.code == code
+    assert "lm_eval" in capsys.readouterr().out

@@ -1,0 +1,273 @@
+"""Readers: what is in a file comes back as it is, and what is wrong is said with its place."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchpred_utils.estimators import aipw_cross_fitted, random_sampling
+from benchpred_utils.readers import read_any, read_helm, read_lm_eval, read_results, read_scores
+from benchpred_utils.scores import Scores
+from benchpred_utils.session import EvaluationSession
+
+LOGS = Path(__file__).resolve().parents[1] / "book" / "logs"
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """Writes the text of a table to a file."""
+
+    def write(text, name="t.csv"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["wide", "long"])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_a_table_comes_back_bit_for_bit(tmp_path, rng, shape, kind):
+    names = [f"{i:03d}" for i in range(7)]  # 007 is a name, not the number 7
+    frame = pd.DataFrame(rng.random((3, 7)), index=pd.Index(["b", "NA", "7"], name="model"), columns=names)
+    table = frame.reset_index()
+    if shape == "long":
+        table = table.melt("model", var_name="item", value_name="score")
+    path = tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
+    scores = read_scores(path)
+    assert scores.models.tolist() == ["b", "NA", "7"] and scores.items.tolist() == names
+    assert (scores.values == frame.to_numpy()).all()
+
+
+def test_words_bytes_at_the_start_and_empty_lines(wide):
+    scores = read_scores(wide("\ufeffmodel,q1,q2\n\na,True,false\nb, 0.5 ,1\n\n"))
+    assert scores.values.tolist() == [[1, 0], [0.5, 1]] and scores.items.tolist() == ["q1", "q2"]
+
+
+def test_domains_of_a_long_table(wide):
+    scores = read_scores(wide("model,item,score,domain\na,q1,1,x\na,q2,0,y\n"))
+    assert scores.domains.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        (
+            "model,q1,q2\na,1,0\n\nb,87,1\n",
+            r"t\.csv, row 4, column q1: .*model b on item q1 is 87, .*divide percentages",
+        ),
+        ("model,q1,q2\na,1,-3\n", r"row 2, column q2: .*an error rate e becomes 1 - e"),
+        ("model,q1,q2\na,1,yes\n", r"row 2, column q2: .* is yes, .*write 0 or 1"),
+        ("model,q1,q2\na,1,\nb,1,0\n", r"1 of 2 models lack scores:\n  a lacks 1 of 2 items: q2"),
+        ("model,q1,q1\na,1,0\n", r"row 1: the column 'q1' comes twice"),
+        ("model,item,score\na,q1,1\na,q2,1\na,q1,0\n", r"two scores on item q1: 1 \(.*row 2\) and 0 \(.*row 4\)"),
+        ("model,q1,q2\na,1,0\na,1,0\n", r"model a has two scores on item q1"),
+        ("model;q1;q2\na;1;0\n", r"separated by commas"),
+        ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
+        ("", r"can't be read as a table"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_said_with_its_place(wide, text, says):
+    with pytest.raises(ValueError, match=says):
+        read_scores(wide(text))
+
+
+def test_items_that_some_model_lacks_can_be_dropped(wide):
+    path = wide("model,q1,q2,q3,q4\na,1,,0,1\nb,0,1,NaN,1\n")
+    assert read_scores(path, missing="drop").items.tolist() == ["q1", "q4"]
+    with pytest.raises(ValueError, match="only 0 items are left of all; without a there are 1"):
+        read_scores(wide("model,q1,q2\na,,\nb,0,\n"), missing="drop")
+    with pytest.raises(ValueError, match="use 'error' or 'drop'"):
+        read_scores(path, missing="ignore")
+
+
+def test_without_pyarrow_it_is_said_what_to_do(wide, monkeypatch):
+    def unavailable(*_):
+        raise ImportError
+
+    monkeypatch.setattr(pd, "read_parquet", unavailable)
+    with pytest.raises(ImportError, match="install pyarrow"):
+        read_scores(wide("", "t.parquet"))
+
+
+def test_results_of_one_model(wide):
+    assert read_results(wide("item,score\nq2,1\nq1,0.5\nq3,\n")).to_dict() == {"q2": 1, "q1": 0.5}
+    assert read_results(wide('{"item": 7, "score": true}\n', "r.jsonl")).to_dict() == {"7": 1}
+    with pytest.raises(ValueError, match="results are of one model, but 2 were found: a, b"):
+        read_results(wide("model,item,score\na,q1,1\nb,q1,1\n"))
+    with pytest.raises(FileNotFoundError, match="nowhere.csv is not there"):
+        read_results("nowhere.csv")
+
+
+# --- lm-evaluation-harness: logs that it wrote ------------------------------------------------------------------------
+
+
+def test_logs_of_the_harness():
+    scores = read_lm_eval(LOGS / "sources", metric="acc")
+    assert scores.models.tolist() == ["adder-0100", "adder-0200", "adder-0400", "adder-0800"]
+    assert scores.items.tolist() == [f"sums:{i}" for i in range(24)]
+    assert scores.accuracy == pytest.approx([11 / 24, 14 / 24, 15 / 24, 21 / 24])  # as the harness printed them
+    files = sorted((LOGS / "sources").rglob("*.jsonl"))
+    assert (read_lm_eval(files[::-1], metric="acc").items == scores.items).all()
+    assert read_lm_eval({"mine": files[0]}, metric="acc").models.tolist() == ["mine"]
+
+
+def test_filters_metrics_and_repeats():
+    with pytest.raises(ValueError, match="has 2 metrics; say which: metric='acc' or 'acc_norm'"):
+        read_lm_eval(LOGS / "sources")
+    with pytest.raises(ValueError, match="has 2 filters; say which: filter='first' or 'majority'"):
+        read_lm_eval(LOGS / "written")
+    with pytest.raises(ValueError, match="has no metric 'f1'; say which: metric='exact_match'"):
+        read_lm_eval(LOGS / "written", metric="f1", filter="first")
+    with pytest.warns(UserWarning, match="adder-0800: some items were run more than once"):
+        scores = read_lm_eval(LOGS / "written", filter="first")
+    assert set(np.unique(scores.values)) == {0, 0.5, 1}
+    assert scores.accuracy == pytest.approx([(0.5417 + 0.3333) / 2], abs=1e-4)
+
+
+def test_some_items_only_and_the_same_questions():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = read_results(LOGS / "target", metric="acc")
+        everything = [LOGS / "sources", LOGS / "target"]
+        with pytest.raises(ValueError, match="adder-1600 lacks 12 of 24 items"):
+            read_any(everything, metric="acc")
+        assert read_any(everything, metric="acc", missing="drop").n_items == 12
+    assert results.index.tolist() == [f"sums:{i}" for i in json.loads((LOGS / "samples.json").read_text())["sums"]]
+
+
+def test_another_question_under_the_same_number_is_told(tmp_path):
+    log = next((LOGS / "target").rglob("*.jsonl"))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / log.name).write_text(log.read_text().replace('"doc_hash": "', '"doc_hash": "0'))
+    with pytest.warns(UserWarning, match="12 items are not the same question in all files, the first is sums:0"):
+        read_lm_eval([log, tmp_path / "new"], metric="acc")
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda text: text[:1500], r"line 2 is not a JSON record; was the run cut off"),
+        (lambda text: text.replace('"doc_id"', '"id"', 1), r"line 1 has no doc_id"),
+        (
+            lambda text: text.replace('"acc": 1.0', '"acc": 30.0'),
+            r"line 2: the score of model .* on item sums:2 is 30.0",
+        ),
+        (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
+        (lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""), ""),  # as older versions write
+    ],
+)
+def test_logs_that_are_odd(tmp_path, change, says):
+    path = tmp_path / "samples_sums.jsonl"
+    path.write_text(change(next((LOGS / "target").rglob("*.jsonl")).read_text()))
+    if says:
+        with pytest.raises(ValueError, match=says):
+            read_lm_eval(path, metric="acc")
+    else:
+        assert read_lm_eval(path, metric="acc").accuracy[0] in (pytest.approx(11 / 12), pytest.approx(11 / 24))
+
+
+def test_several_tasks_are_domains(tmp_path):
+    log = next((LOGS / "target").rglob("*.jsonl")).read_text()
+    for task in ("one", "two"):
+        (tmp_path / f"samples_{task}_2026-01-02T03-04-05.678.jsonl").write_text(log)
+    scores = read_lm_eval(tmp_path, metric="acc")
+    assert scores.n_items == 24 and set(scores.domains) == {"one", "two"} and scores.items[0] == "one:0"
+    with pytest.raises(ValueError, match="holds no samples_"):
+        read_lm_eval(LOGS / "tasks")
+
+
+# --- HELM -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_helm():
+    scores = read_helm(LOGS / "helm", metric="exact_match")
+    assert scores.models.tolist() == ["simple/model1"] and scores.items[0] == "simple_mcqa/id38" and scores.n_items == 6
+    assert (scores.values == 0).all()  # that model only ever repeats the end of its prompt
+    with pytest.raises(ValueError, match="per_instance_stats.json has 27 metrics; say which: .*'exact_match'"):
+        read_helm(LOGS / "helm")
+    with pytest.raises(ValueError, match="no run of HELM is there"):
+        read_helm(LOGS / "sources")
+
+
+def test_helm_runs_of_several_models_trials_and_perturbations(tmp_path):
+    """Folders written here after HELM's: its own model gives zeros only."""
+    for model, right in (("a/x", [1.0, 0.0]), ("b/y", [0.0, 1.0])):
+        run = tmp_path / f"mmlu:subject=law,model={model.replace('/', '_')},k=5"
+        run.mkdir()
+        stat = lambda value: {"name": {"name": "exact_match", "split": "test"}, "count": 1, "mean": value}
+        entries = [
+            {"instance_id": f"id{i}", "train_trial_index": t, "stats": [stat(v)]}
+            for i in (1, 10, 2)
+            for t, v in enumerate(right)
+        ]
+        entries += [
+            {"instance_id": "id1", "perturbation": {"name": "typos"}, "train_trial_index": 0, "stats": [stat(0.0)]}
+        ]
+        (run / "per_instance_stats.json").write_text(json.dumps(entries))
+        (run / "run_spec.json").write_text(json.dumps({"name": run.name, "adapter_spec": {"model": model}}))
+    scores = read_helm(tmp_path)
+    assert scores.models.tolist() == ["a/x", "b/y"] and (scores.values == 0.5).all()
+    assert scores.items.tolist() == [f"mmlu:subject=law,k=5/id{i}" for i in (1, 2, 10)]
+
+
+def test_helm_without_stats_and_with_missing_instances(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(LOGS / "helm" / "simple_mcqa", run)
+    (run / "per_instance_stats.json").unlink()
+    shown = json.loads((run / "display_predictions.json").read_text())
+    for entry in shown[1:]:
+        entry["stats"] = {"exact_match": 1.0}
+    (run / "display_predictions.json").write_text(json.dumps(shown))
+    with pytest.raises(ValueError, match="simple/model1 lacks 1 of 6 items: simple_mcqa/id60"):
+        read_helm(run)
+    assert read_helm(run, missing="drop").accuracy == [1]
+    (run / "display_predictions.json").write_text("[{")
+    with pytest.raises(ValueError, match="display_predictions.json is not JSON"):
+        read_helm(run)
+
+
+# --- scores between 0 and 1, all the way ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def graded(matrix):
+    """Sources and a target with scores 0, 1/3, 2/3, 1."""
+    blurred = np.mean([matrix, np.roll(matrix, 1, axis=1), np.roll(matrix, 2, axis=1)], axis=0)
+    return Scores(blurred[:-1]), blurred[-1]
+
+
+@pytest.mark.parametrize("mode", [{"budget": 15}, {"precision": 0.1}])
+def test_a_session_with_scores_between(graded, mode):
+    sources, target = graded
+    answers, found = dict(zip(sources.items.tolist(), target)), []
+    for seed in range(60):
+        session = EvaluationSession(sources, rng=np.random.default_rng(seed), **mode)
+        while not session.done:
+            asked = session.next_items()
+            session.record(asked, [answers[name] for name in asked])
+        found.append(session.estimate()[:3])
+    value, lower, upper = np.array(found).T
+    assert ((lower <= target.mean()) & (target.mean() <= upper)).mean() >= 0.9
+    if "budget" in mode:  # exactly unbiased
+        assert abs(value.mean() - target.mean()) < 3 * value.std(ddof=1) / len(value) ** 0.5
+
+
+@pytest.mark.parametrize("estimator", [random_sampling, aipw_cross_fitted])
+def test_estimators_with_scores_between(graded, estimator, rng):
+    sources, target = graded
+    core = np.stack([rng.permutation(60)[:20] for _ in range(400)])
+    value, lower, upper = (end[:, 0] for end in estimator(sources.values, core, target[core][:, None, :]))
+    assert abs(value.mean() - target.mean()) < 3.5 * value.std(ddof=1) / 20
+    assert ((lower <= target.mean()) & (target.mean() <= upper)).mean() >= 0.9
