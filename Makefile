@@ -41,7 +41,7 @@ bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the 
 	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
 
 test: setup ## run the tests (ARGS="-k pattern" for some of them)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 check: setup ## execute every chapter anew and compare the numbers with the stored ones
 	@$(BIN)/python book/tools/execute.py check
