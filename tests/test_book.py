@@ -2,8 +2,6 @@
 
 import functools
 import html.parser
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -12,21 +10,11 @@ import pytest
 import browser
 
 pytest.importorskip("jupyter_book")
-import build
 import keys
 import pairs
 
 PHONE, DESK = 390, 1280
 MATHJAX, VEGA = "_static/mathjax/tex-mml-chtml.js", "_static/vega-bundle.js"
-
-
-@pytest.fixture(scope="session")
-def book(tmp_path_factory):
-    """The folder of the book, built anew from the stored outputs with every warning an error."""
-    command = [sys.executable, str(Path(build.__file__)), str(tmp_path_factory.mktemp("book"))]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
-    return Path(done.stdout.rsplit(" is at ", 1)[1].strip()).parent
 
 
 def page_names():
@@ -107,29 +95,6 @@ def test_every_stored_chart_is_in_its_page(book):
 # In a browser
 
 
-@pytest.fixture(scope="session")
-def chrome():
-    """A Chromium that can reach nothing but this machine; skips, saying so, where there is none."""
-    why = "" if browser.find_chromium() else "no Chromium on the PATH, nor in $BENCHPRED_CHROMIUM"
-    try:
-        import axe_playwright_python  # noqa: F401
-        import playwright.sync_api  # noqa: F401
-    except ImportError as error:
-        why = why or f"{error.name} is not installed"
-    if why and browser.REQUIRED:
-        pytest.fail(f"the browser is required here, and missing: {why}")
-    if why:
-        pytest.skip(f"the pages were not opened in a browser: {why}")
-    with browser.chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def address(book):
-    with browser.served(book) as address:
-        yield address
-
-
 def faults(page, complaints, outside) -> list[str]:
     """What is wrong with a page, in words."""
     browser.wait_until_ready(page)
@@ -154,13 +119,6 @@ def test_the_page_is_right_in_light_and_dark(chrome, address, name, width):
             opened[0].emulate_media(color_scheme=scheme)
             assert (scheme, faults(*opened)) == (scheme, [])
             assert opened[0].evaluate("document.documentElement.dataset.theme") == scheme
-
-
-@pytest.fixture(scope="session")
-def chart_page(book):
-    """The page with the most charts."""
-    pages = {path: path.read_text(encoding="utf-8").count("benchpred-chart") for path in book.rglob("notebooks/*.html")}
-    return max(pages, key=pages.get).relative_to(book).as_posix()
 
 
 @pytest.mark.browser

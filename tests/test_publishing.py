@@ -21,7 +21,7 @@ pytest.importorskip("jupyter_book")
 import browser
 import launch
 import pairs
-from test_book import address, book, chart_page, chrome, page_names  # noqa: F401 (fixtures)
+from test_book import page_names
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
@@ -204,7 +204,7 @@ def test_every_data_set_is_named_with_its_licence_and_address():
 # Binder and Colab
 
 
-def test_the_launch_buttons_lead_to_the_notebooks(book):  # noqa: F811
+def test_the_launch_buttons_lead_to_the_notebooks(book):
     owner = REPOSITORY.removeprefix("https://github.com/")
     binder = f"https://mybinder.org/v2/gh/{owner}/{BRANCH}?urlpath=lab/tree/"
     colab = f"https://colab.research.google.com/github/{owner}/blob/{BRANCH}/"
@@ -227,7 +227,7 @@ def test_a_stored_notebook_fetches_the_book_on_colab(name):
     assert launch.CELL_ID not in [cell.get("id") for cell in pairs.read_stored(name).cells]
 
 
-def test_the_cell_for_colab_is_not_in_the_page(book):  # noqa: F811
+def test_the_cell_for_colab_is_not_in_the_page(book):
     pages = [book / "notebooks" / f"{name}.html" for name in pairs.chapter_names()]
     assert [page.name for page in pages if "google.colab" in page.read_text(encoding="utf-8")] == []
 
@@ -316,7 +316,7 @@ def page_bytes(page):
     return page.stat().st_size + sum(picture.stat().st_size for picture in pictures if picture.is_file())
 
 
-def test_no_page_is_heavy(book):  # noqa: F811
+def test_no_page_is_heavy(book):
     heavy = {name: size for name in page_names() if (size := page_bytes(book / name)) > MAX_PAGE_BYTES}
     assert heavy == {}
 
@@ -367,7 +367,7 @@ def on_paper(opened, scheme):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("name", [name for name in page_names() if name.startswith(("notebooks/", "book/"))])
-def test_a_printed_page_is_readable(chrome, address, name):  # noqa: F811
+def test_a_printed_page_is_readable(chrome, address, name):
     """No sidebars, the whole width, nothing cut off, charts as pictures, solutions open; dark pages print as light."""
     with browser.open_page(chrome, f"{address}/{name}", A4_PIXELS, "dark") as opened:
         paper = on_paper(opened, "dark")
@@ -378,7 +378,7 @@ def test_a_printed_page_is_readable(chrome, address, name):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_a_page_without_styles_for_paper_is_found(chrome, address, chart_page):  # noqa: F811
+def test_a_page_without_styles_for_paper_is_found(chrome, address, chart_page):
     """The negative control: without the book's own styles the checks above fail."""
     with browser.open_page(chrome, f"{address}/search.html", A4_PIXELS, "dark") as opened:
         opened[0].route("**/custom.css*", lambda route: route.abort())
