@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace as namespace
 from array_api_compat import device
 
-__all__ = ["asarray", "asarray_like", "device", "name", "namespace", "to_numpy"]
+__all__ = ["asarray", "asarray_like", "device", "floating", "name", "namespace", "to_numpy"]
 
 
 @cache
@@ -49,6 +49,14 @@ def asarray(values):
 def asarray_like(values, like):
     """`values`, on the host or already there, as an array of the same library and on the same device as `like`."""
     return namespace(like).asarray(values, device=device(like))
+
+
+def floating(values, dtype=None):
+    """`values` in floating point: as they are if they are so, else (0/1 scores in bytes, say) in `dtype` or float64."""
+    xp = namespace(values)
+    if dtype is None and xp.isdtype(values.dtype, "real floating"):
+        return values
+    return xp.astype(values, dtype or xp.float64, copy=False)
 
 
 def to_numpy(values):

@@ -1,8 +1,21 @@
-"""What depends on the sources alone is computed once, however many trials and methods ask for it."""
+"""What is computed once, and what is computed in parts: results kept per source matrix, and chunks that fit in memory."""
 
 from functools import wraps
 
-__all__ = ["once_per_source"]
+__all__ = ["MAX_MEMORY", "chunks", "once_per_source"]
+
+MAX_MEMORY = 2**30  # bytes of working arrays at a time, where the caller sets no other bound
+
+
+def chunks(total, bytes_each, max_memory=MAX_MEMORY):
+    """Slices that part range(total): each as many as fit in `max_memory` bytes at `bytes_each` bytes apiece.
+
+    Raises ValueError when not even one fits.
+    """
+    size = int(max_memory // bytes_each)
+    if size < 1:
+        raise ValueError(f"max_memory is {max_memory:,} bytes, and the smallest part takes {bytes_each:,}; allow as many")
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
 def once_per_source(function):
