@@ -7,10 +7,10 @@ BENCH_PYTHON ?= $(BIN)/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html runs bench test check lab clean
+.PHONY: help setup book html runs bench bench-gpu test check lab clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 	@echo
 	@echo "BENCHPRED_DATA=folder  where the score matrices lie (else: the cache, else downloaded)"
 	@echo "PYTHON=python3.12      the Python to set up with, 3.11 or newer"
@@ -39,6 +39,9 @@ runs: setup ## compute the stored runs anew from the data (25 minutes on 2 cores
 
 bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the peers: see book/bench/README.md)
 	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
+
+bench-gpu: setup ## the same on a GPU, for its own tables (BENCH_PYTHON: one that has CuPy and the peers)
+	@BENCHPRED_BACKEND=cupy $(BENCH_PYTHON) book/bench/bench.py $(or $(ARGS),--only large speed)
 
 test: setup ## run the tests (ARGS="-k pattern" for some of them)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)

@@ -25,7 +25,7 @@ from .protocols import RUNS, records
 
 __all__ = ["MEASURED", "RUNS", "StaleRun", "load", "make", "state"]
 
-MEASURED = ("bench",)  # tables of times: they belong to a machine and a day, and no key can promise them
+MEASURED = "bench"  # tables of times: they belong to a machine and a day, and no key can promise them
 FOLDER = Path(os.environ.get("BENCHPRED_RUNS") or Path(__file__).parents[1] / "book" / "runs")
 
 
@@ -41,21 +41,21 @@ def load(name):
 
     summary (as `inference.summarise`), changes (as `inference.compare`, p_holm corrected within a split and an asked
     budget), models (as `inference.per_model`), costs (CPU seconds of each experiment).  `asked` is the budget as it was
-    asked for: 0.2 is a fifth of the items.  "bench" gives the tables of ``make bench``.
+    asked for: 0.2 is a fifth of the items.  "bench" gives the tables of ``make bench``, "bench-..." those of a GPU.
     Raises StaleRun when the run doesn't belong to this code and data.
     """
     reasons = state(name)
     if reasons:
         raise StaleRun(
             f"the stored run {name!r} can't be used: {'; '.join(reasons)}. "
-            f"Compute it anew: make {'bench' if name in MEASURED else 'runs'}"
+            f"Compute it anew: make {'bench' if _is_measured(name) else 'runs'}"
         )
     return {path.stem: pd.read_csv(path) for path in sorted((FOLDER / name).glob("*.csv"))}
 
 
 def state(name):
     """The reasons, in words, why a stored run can't be used: an empty list when it can."""
-    if name in MEASURED:
+    if _is_measured(name):
         return [] if any((FOLDER / name).glob("*.csv")) else ["it was never made"]
     if name not in RUNS:
         raise ValueError(f"there is no run {name!r}; there are {', '.join(RUNS)}")
@@ -66,6 +66,10 @@ def state(name):
         return ["it was never made"]
     reasons = [f"its {part} changed" for part, value in key(name).items() if stored["key"].get(part) != value]
     return reasons + ["its tables are not those that were made"] * (tables != stored["tables"])
+
+
+def _is_measured(name):
+    return name == MEASURED or name.startswith(f"{MEASURED}-")  # on the host, or on a GPU of that name
 
 
 def key(name):

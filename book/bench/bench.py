@@ -1,6 +1,7 @@
 """Measure CPU time, memory and how they grow; write the tables to book/runs/bench.
 
     python book/bench/bench.py [--only CASE ...] [--out FOLDER] [--tiny]
+    BENCHPRED_BACKEND=cupy python book/bench/bench.py --only large speed    # on a GPU, to book/runs/bench-<its name>
 
 Peers that are not installed are shown as such: `pip install -e .[bench]`, in an environment of its own, has them.
 """
@@ -8,11 +9,12 @@ Peers that are not installed are shown as such: `pip install -e .[bench]`, in an
 import os
 
 if __name__ == "__main__":  # first of all: a library reads the number of its threads when it is loaded
-    os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    os.environ["BENCHPRED_BACKEND"] = "numpy"
+    if os.environ.setdefault("BENCHPRED_BACKEND", "numpy") == "numpy":  # beside a GPU the host has all its cores
+        os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 import argparse
 import json
+import re
 import signal
 import sys
 import time
@@ -24,24 +26,24 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import pandas as pd
 
 import settings
-from benchpred_utils import DataUnavailable
+from benchpred_utils import DataUnavailable, backend
 from benchpred_utils.keys import code_key
 from cases import CASES
-from measure import machine
+from measure import device_name, machine
 
-OUT = ROOT / "book" / "runs" / "bench"
+RUNS = ROOT / "book" / "runs"
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="for the tables (book/runs/bench)")
+    parser.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="for the tables (book/runs/bench, on a GPU book/runs/bench-<its name>)")
     parser.add_argument("--tiny", action="store_true", help="on a small simulated matrix; shows the tables only")
     args = parser.parse_args(argv)
     try:
         chosen = settings.tiny() if args.tiny else settings.full()
         for name in args.only:
-            run(name, chosen, args.out or (None if args.tiny else OUT))
+            run(name, chosen, args.out or (None if args.tiny else folder()))
     except DataUnavailable as error:
         print(f"The benchmark needs the six score matrices: {error}", file=sys.stderr)
         return 1
@@ -49,6 +51,13 @@ def main(argv=None):
         print("\nStopped: the tables of the finished cases are whole.", file=sys.stderr)
         return 130
     return 0
+
+
+def folder():
+    """Where the tables go: each device has its own."""
+    if backend.name() == "numpy":
+        return RUNS / "bench"
+    return RUNS / f"bench-{re.sub('[^a-z0-9]+', '-', device_name().lower()).strip('-')}"
 
 
 def run(name, chosen, out):

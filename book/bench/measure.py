@@ -1,6 +1,7 @@
-"""How things are measured: CPU seconds, peak memory, ratios of interleaved pairs, exponents of growth.
+"""How things are measured: CPU seconds, peak memory, ratios of interleaved pairs, exponents of growth, the machine's rates.
 
-CPU time, not the clock on the wall: another process on the machine changes it little, a wait not at all.
+CPU time, not the clock on the wall: another process on the machine changes it little, a wait not at all.  A GPU's work
+is no CPU time: there it is the clock on the wall (:func:`clock`).
 """
 
 import importlib.util
@@ -8,6 +9,7 @@ import os
 import platform
 import signal
 import sys
+import tracemalloc
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,16 +18,16 @@ from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from unittest import mock
 
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_info
 
-from benchpred_utils import METHODS
+from benchpred_utils import METHODS, backend
 
-PEERS = ("girth", "pandas", "ppi-python", "py-irt", "scikit-learn", "torch")
+PEERS = ("girth", "kmedoids", "pandas", "ppi-python", "py-irt", "pytest-benchmark", "scikit-learn", "torch")
 NOT_INSTALLED = "not installed"
 
 
@@ -92,6 +94,63 @@ def installed(module):
         return False
 
 
+# --- the host and the device ------------------------------------------------------------------------------------------
+
+
+def clock():
+    """Seconds now: CPU time of this process and of the children that have ended; on a GPU, on the wall, its work done."""
+    if backend.name() == "cupy":
+        backend.to_numpy(backend.asarray(0.0))  # a copy to the host waits for all that was asked for before it
+        return perf_counter()
+    times = os.times()
+    return process_time() + times.children_user + times.children_system
+
+
+def working_memory(function):
+    """function(), and the most bytes that it held at a time beyond what was held before: of arrays, on its device."""
+    if backend.name() == "cupy":
+        pool = backend._cupy().get_default_memory_pool()
+        pool.free_all_blocks()
+        before = pool.used_bytes()
+        return function(), pool.total_bytes() - before
+    tracemalloc.start()
+    try:
+        return function(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def rates(size=2048, repetitions=5):
+    """What the machine does at best, measured: operations per second of a matrix product, bytes per second of a copy.
+
+    {"float64": 2 size^3 / time, "float32": the same, "copy": bytes read and written / time}, the best of some.
+    """
+    random = np.random.default_rng(0).random((size, size))
+    found = {}
+    for dtype in ("float64", "float32"):
+        a = backend.asarray(random.astype(dtype))
+        found[dtype] = 2 * size**3 / _least(lambda: a @ a, repetitions)
+    large = backend.asarray(np.ones(8 * size**2))  # beyond every cache
+    place = large.copy()
+    return found | {"copy": 2 * large.nbytes / _least(lambda: place.__setitem__(..., large), repetitions)}
+
+
+def _least(function, repetitions):
+    def seconds():
+        start = clock()
+        function()
+        return clock() - start
+
+    return min(seconds() for _ in range(repetitions + 1))
+
+
+def device_name():
+    """The processor that computes the arrays: the GPU's name, or the host's."""
+    if backend.name() == "cupy":
+        return backend._cupy().cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return _cpu_model()
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +199,7 @@ def machine():
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "cpu": _cpu_model(),
+        "device": device_name(),
         "cores": os.cpu_count(),
         "threads": int(os.environ.get("OMP_NUM_THREADS") or 0) or None,
         "system": platform.system(),

@@ -1,6 +1,8 @@
 """What the cases are measured on, and how often."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +28,8 @@ SPLITS = ("interpolation", "extrapolation")  # of the protocol whose time is lim
 
 @dataclass(frozen=True)
 class Settings:
-    benchmarks: tuple  # Scores
+    load: Callable  # gives the benchmarks, a tuple of Scores, once a case asks for them
+    is_tiny: bool = False
     methods: tuple = tuple(bp.METHODS)
     budget: int = 50
     trials: int = 100  # of the protocol; where fewer are run, the time is scaled
@@ -40,6 +43,11 @@ class Settings:
     grids: tuple = GRIDS
     long_grids: tuple = LONG_GRIDS  # of the methods that take less than `cheap` CPU seconds at the second values
 
+    @cached_property
+    def benchmarks(self):
+        """Scores; raises DataUnavailable where they can't be had."""
+        return self.load()
+
     @property
     def field(self):
         """The methods of the field: all but the book's own."""
@@ -47,8 +55,8 @@ class Settings:
 
 
 def full():
-    """The six benchmarks; raises DataUnavailable where they can't be had."""
-    return Settings(tuple(bp.load_scores(name) for name in bp.HELM_LITE))
+    """On the six benchmarks."""
+    return Settings(lambda: tuple(bp.load_scores(name) for name in bp.HELM_LITE))
 
 
 def tiny(**changes):
@@ -56,7 +64,7 @@ def tiny(**changes):
     small = {"budget": 10, "trials": 4, "sample": 2, "chunk": 2, "repetitions": 1, "epochs": 20, "candidates": 5}
     small |= {"draws": 3, "grids": TINY_GRIDS, "long_grids": TINY_GRIDS}
     scores = bp.Scores(rasch(20, 60, np.random.default_rng(1)), name="tiny")
-    return Settings((scores,), **(small | changes))
+    return Settings(lambda: (scores,), is_tiny=True, **(small | changes))
 
 
 def rasch(n_models, n_items, rng):

@@ -3,7 +3,7 @@
 A new case is a module here and a line in CASES; it takes the Settings and nothing else.
 """
 
-from . import growth, irt, loops, ppi, protocol
+from . import growth, irt, large, loops, ppi, protocol, speed
 
 CASES = {
     "methods": protocol.methods,
@@ -12,4 +12,6 @@ CASES = {
     "loops": loops.loops,
     "ppi": ppi.ppi,
     "growth": growth.growth,
+    "large": large.large,
+    "speed": speed.speed,
 }

@@ -1,0 +1,54 @@
+"""Every problem of cases/problems.py, by the package, by what a user would pick, and by what must at least be done.
+
+    make bench ARGS="--only speed"    # runs this, and makes the tables; on a GPU: make bench-gpu
+    python -m pytest book/bench/speed -k similarity
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+import measure
+from benchpred_utils import backend
+from cases.problems import PROBLEMS, label, sizes
+
+ON_DEVICE = backend.name() == "cupy"
+SUBJECTS = ("ours", "peer", "cores", "solve") if ON_DEVICE else ("ours", "peer", "solve")
+LONG = 3.0  # seconds after which a run is measured once; others three times, each of a tenth of a second
+
+
+def pytest_generate_tests(metafunc):
+    tiny = metafunc.config.getoption("--tiny")
+    timed = [
+        pytest.param(name, size, subject, id=f"{name}, {label(size)}, {subject}")
+        for name in PROBLEMS
+        for size, with_peer in sizes(name, tiny, ON_DEVICE)
+        for subject in SUBJECTS
+        if with_peer or subject != "peer"
+    ]
+    metafunc.parametrize(("name", "size", "subject"), timed)
+
+
+@lru_cache(maxsize=2)  # the subjects of one problem follow each other
+def work_of(name, at, on_host):
+    return PROBLEMS[name].work(dict(at), np.asarray if on_host else backend.asarray)
+
+
+@pytest.mark.benchmark(timer=measure.clock)
+def test_speed(name, size, subject, benchmark, rates):
+    work = work_of(name, tuple(size.items()), subject == "cores")
+    run = (work.cores or work.ours) if subject == "cores" else getattr(work, subject)
+    if run is None:
+        pytest.skip("nothing to run")
+    start = measure.clock()
+    first = measure.working_memory if subject == "ours" else lambda run: (run(), 0)
+    memory = first(run)[1]  # the first run is not timed
+    seconds = max(measure.clock() - start, 1e-6)
+    benchmark.extra_info |= {"name": name, "size": size, "subject": subject, "work": work.peer_name if subject == "peer" else ""}
+    benchmark.extra_info |= {"share": work.share if subject == "peer" else 1.0, "matrix": work.matrix, "memory": memory}
+    count = lambda number: float(number() if callable(number) else number)
+    if subject == "ours":
+        benchmark.extra_info |= {"operations": count(work.operations), "bytes": count(work.bytes)}
+        benchmark.extra_info |= {"rate": rates[work.precision], "copy": rates["copy"]}
+    benchmark.pedantic(run, rounds=1 if seconds > LONG else 3, iterations=max(1, min(int(0.1 / seconds), 1000)))
