@@ -15,7 +15,7 @@ __all__ = ["Stream", "philox"]
 WORD = 2**32 - 1  # the lower 32 bits
 ROUNDS = 10
 PERIOD = 2**65  # numbers of a stream: two for each of 2**64 counters
-CHUNK = 2**16  # counters at a time: what they take stays in a processor's cache, and is enough to keep a GPU busy
+CHUNK = 2**16  # counters at a time: their words stay in a processor's cache
 
 
 def philox(counter, key):
@@ -38,8 +38,8 @@ class Stream:
     """Uniform random numbers that are the same, to the bit, on every array library.
 
     They come as arrays of the library and on the device of `like`, or of NumPy.  `seed` is Philox's key: each of the
-    2**64 seeds has a stream of its own, of 2**65 numbers before it begins anew; the streams are as good as independent
-    (no test of TestU01 tells them from independent ones: Salmon et al. 2011).  Raises ValueError on another seed.
+    2**64 seeds has a stream of its own, of 2**65 numbers before it begins anew; streams of different seeds can be used
+    as independent ones (Salmon et al. 2011; they pass TestU01's BigCrush).  Raises ValueError on any other seed.
     """
 
     def __init__(self, seed, like=None):
