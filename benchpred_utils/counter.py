@@ -13,8 +13,9 @@ from .backend import device, namespace
 __all__ = ["Stream", "philox"]
 
 WORD = 2**32 - 1  # the lower 32 bits
+ROUNDS = 10
 PERIOD = 2**65  # numbers of a stream: two for each of 2**64 counters
-CHUNK = 2**17  # counters at a time: what they take stays in a processor's cache, and is enough to keep a GPU busy
+CHUNK = 2**16  # counters at a time: their words stay in a processor's cache
 
 
 def philox(counter, key):
@@ -24,9 +25,9 @@ def philox(counter, key):
     ten rounds multiplies two words and mixes the products' halves with the others and with the key.
     """
     xp = namespace(counter)
-    c0, c1, c2, c3 = (xp.astype(counter[i, ...], xp.uint64) for i in range(4))
+    c0, c1, c2, c3 = (xp.astype(counter[i, ...], xp.uint64, copy=False) for i in range(4))
     k0, k1 = key
-    for _ in range(10):
+    for _ in range(ROUNDS):
         p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
         c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & WORD, (p0 >> 32) ^ c3 ^ k1, p0 & WORD
         k0, k1 = (k0 + 0x9E3779B9) & WORD, (k1 + 0xBB67AE85) & WORD
@@ -37,8 +38,8 @@ class Stream:
     """Uniform random numbers that are the same, to the bit, on every array library.
 
     They come as arrays of the library and on the device of `like`, or of NumPy.  `seed` is Philox's key: each of the
-    2**64 seeds has a stream of its own, of 2**65 numbers before it begins anew; the streams are as good as independent
-    (no test of TestU01 tells them from independent ones: Salmon et al. 2011).  Raises ValueError on another seed.
+    2**64 seeds has a stream of its own, of 2**65 numbers before it begins anew; streams of different seeds can be used
+    as independent ones (Salmon et al. 2011; they pass TestU01's BigCrush).  Raises ValueError on any other seed.
     """
 
     def __init__(self, seed, like=None):

@@ -6,14 +6,15 @@ An estimator is a function ``estimator(source, core, observed)`` of
 - core, (T, n): T core sets, as item indices in the order of drawing;
 - observed, (T, P, n): the scores of P target models on each core set, and nothing else of the targets;
 
-it returns an Estimate and draws no random numbers.  All of it works on the arrays of one library, taken from `source`.
+it returns an Estimate and draws no random numbers.  All of it works on the arrays of one library, taken from `source`,
+and in the precision of `observed`; source scores may be whole numbers (0/1 in bytes).  :func:`evaluate` does it in parts.
 """
 
 from typing import NamedTuple
 
-from .backend import asarray_like, device, namespace
+from .backend import asarray_like, device, floating, namespace
 from .inference import score_interval
-from .shared import once_per_source
+from .shared import MAX_MEMORY, chunks, once_per_source
 
 __all__ = [
     "Estimate",
@@ -21,6 +22,8 @@ __all__ = [
     "aipw_cross_fitted",
     "core_mean",
     "difference",
+    "evaluate",
+    "memory_each",
     "observe",
     "pca",
     "random_sampling",
@@ -44,6 +47,37 @@ def observe(target, core):
     core = asarray_like(core, target)
     seen = xp.reshape(xp.take(target, xp.reshape(core, (-1,)), axis=1), (target.shape[0], *core.shape))
     return xp.permute_dims(seen, (1, 0, 2))
+
+
+def evaluate(estimator, source, target, core, *learned, max_memory=MAX_MEMORY, dtype=None):
+    """The Estimate, (T, P) arrays, of the targets (P, N) from core sets (T, n), in chunks of core sets.
+
+    `learned` is what else the design gave, per core set.  The working arrays take up to `max_memory` bytes beside
+    source and target, which may hold whole numbers (0/1 in bytes): computed is in `dtype`, or the floating type of the
+    target's scores, or float64.  Raises ValueError when one core set takes more memory than that.
+    """
+    parts = []
+    for part in chunks(core.shape[0], memory_each(estimator, source, target, core.shape[1]), max_memory):
+        observed = floating(observe(target, core[part, ...]), dtype)
+        parts.append(estimator(source, core[part, ...], observed, *(values[part, ...] for values in learned)))
+    return join(parts)
+
+
+def join(parts):
+    """The Estimates of some core sets and of further ones, as one."""
+    return Estimate(*(None if part[0] is None else namespace(part[0]).concat(part) for part in zip(*parts)))
+
+
+def memory_each(estimator, source, target, n):
+    """Bytes that suffice for one core set's working arrays in float64: the copies of its scores, the systems solved."""
+    n_models = source.shape[0] if source.ndim == 2 else 1
+    n_targets, n_items = target.shape
+    numbers = 6 * (n + 10) * (n_models + n_targets) + 6 * n**2
+    if estimator in (random_sampling_learn, pca):  # systems between models; the roots of up to 20 components
+        numbers += 8 * n_models**2 + 120 * n_targets * n_models
+    elif estimator not in (random_sampling, core_mean, difference, aipw, aipw_cross_fitted, weighted_sum):
+        numbers += 6 * n_targets * n_items  # predictions of all items
+    return 8 * numbers
 
 
 def random_sampling(source, core, observed):
@@ -79,6 +113,7 @@ def difference(g, core, observed):
     (Särndal, Swensson & Wretman 1992, sec. 6.3).  It is the AIPW estimator with known inclusion probabilities n/N.
     """
     xp = namespace(g)
+    g = xp.astype(g, observed.dtype, copy=False)
     g_core = xp.reshape(xp.take(g, xp.reshape(core, (-1,))), core.shape)
     residual = observed - g_core[:, None, :]
     return _with_interval(xp.mean(g) + _mean(residual), residual, observed, g.shape[0])
@@ -94,10 +129,9 @@ def aipw(source, core, observed, alpha=10.0):
     """
     xp = namespace(source)
     n_items, n = source.shape[1], core.shape[1]
-    z = _gather(source, core)
-    n_rest = n_items - n
-    rest_mean = (n_items * xp.mean(source, axis=1) - n * xp.mean(z, axis=1)) / max(n_rest, 1)  # (T, M); none: times 0
-    weights = 1 / n_items + n_rest / n_items * _ridge_weights(z, rest_mean[:, None, :], alpha)[:, 0, :]
+    z, n_rest = _gather(source, core, observed.dtype), n_items - n
+    rest_mean = (_totals(source, observed.dtype) - xp.sum(z, axis=1)) / max(n_rest, 1)  # (T, M); none: times 0
+    weights = 1 / n_items + n_rest / n_items * _ridge(z, rest_mean[:, None, :], alpha)[0][:, 0, :]
     return Estimate(xp.sum(observed * weights[:, None, :], axis=-1))
 
 
@@ -111,23 +145,24 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     Given C_-k, the fold C_k is a simple random sample of D \\ C_-k and g_-k is fixed, so every term has expectation
     s(D).  That needs a core set drawn uniformly and *in the order of drawing*: fold k takes every K-th item of it.
     The interval uses the variance of the residuals s - g_-k, all out of fold.  Raises ValueError when n < 2.
+
+    One fit serves all folds.  With H the ridge's hat matrix on C, the residuals of fold k under g_-k are
+    e_k = (I - H_kk)^-1 (s - H s)_k; and g_-k is what the ridge fits to s - e_k on C_k, s elsewhere (Stone 1974).
     """
-    xp = namespace(source)
-    n_items, n = source.shape[1], core.shape[1]
-    folds = _checked_folds(folds, n)
-    z, total = _gather(source, core), n_items * xp.mean(source, axis=1)
-    value, residuals = 0.0, []
-    for k in range(folds):
-        test, train = (asarray_like([i for i in range(n) if (i % folds == k) is own], z) for own in (True, False))
-        z_train, s_train = xp.take(z, train, axis=1), xp.take(observed, train, axis=2)
-        n_rest = n_items - train.shape[0]  # |D \ C_-k|
-        rest_mean = (total - xp.sum(z_train, axis=1)) / n_rest
-        points = xp.concat([rest_mean[:, None, :], xp.take(z, test, axis=1)], axis=1)
-        g = s_train @ xp.matrix_transpose(_ridge_weights(z_train, points, alpha))  # (T, P, 1 + |C_k|)
-        residual = xp.take(observed, test, axis=2) - g[:, :, 1:]
-        value = value + (xp.sum(s_train, axis=-1) + n_rest * (g[:, :, 0] + _mean(residual))) / n_items
-        residuals.append(residual)
-    return _with_interval(value / folds, xp.concat(residuals, axis=-1), observed, n_items)
+    xp, transposed = namespace(source), namespace(source).matrix_transpose
+    n_items, n, folds = source.shape[1], core.shape[1], _checked_folds(folds, core.shape[1])
+    z = _gather(source, core, observed.dtype)
+    fold = asarray_like([i % folds for i in range(n)], z)  # of each item of C
+    own = xp.astype(xp.arange(folds, device=device(z))[:, None] == fold, z.dtype)  # (K, n)
+    size = xp.sum(own, axis=1)
+    n_rest = n_items - n + size  # (K,): |D \ C_-k|
+    rest_mean = ((_totals(source, z.dtype) - xp.sum(z, axis=1))[:, None, :] + own @ z) / n_rest[:, None]
+    to_rest, residual = _ridge(z, rest_mean, alpha)  # (T, K, n), (T, n, n)
+    e_system = xp.where(fold[:, None] == fold, residual, 0.0)  # a block per fold
+    e = transposed(xp.linalg.solve(e_system, residual @ transposed(observed)))  # (T, P, n)
+    g_rest = observed @ transposed(to_rest) - e @ transposed(to_rest * own)  # (T, P, K)
+    per_fold = observed @ transposed(1 - own) + n_rest * (g_rest + e @ transposed(own / size[:, None]))
+    return _with_interval(_mean(per_fold) / n_items, e, observed, n_items)
 
 
 def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
@@ -136,7 +171,8 @@ def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
     Biased wherever the targets do not behave like the sources.
     """
     xp = namespace(source)
-    weights, intercept = ridge_loo(xp.matrix_transpose(_gather(source, core)), xp.mean(source, axis=1), alphas)
+    x, y = _gather(source, core, observed.dtype), _totals(source, observed.dtype) / source.shape[1]
+    weights, intercept = ridge_loo(xp.matrix_transpose(x), y, alphas)
     return weighted_sum(source, core, observed, weights, intercept)
 
 
@@ -181,7 +217,7 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     target's estimate depends on which other ones are evaluated.)
     """
     xp = namespace(source)
-    validation, part, whole = _pca_parts(source)
+    validation, part, whole = _pca_parts(source, observed.dtype)
     truth = xp.mean(validation, axis=1)
     ranks = sorted({min(rank, part.variances.shape[0]) for rank in ranks})
     best = xp.zeros(core.shape[0], dtype=xp.int64, device=device(source))
@@ -208,9 +244,9 @@ class _Components(NamedTuple):
 
 
 @once_per_source
-def _pca_parts(source):
+def _pca_parts(source, dtype):
     """The validation rows, the components of the other rows, and those of all rows."""
-    xp = namespace(source)
+    xp, source = namespace(source), floating(source, dtype)
     order = xp.argsort(xp.mean(source, axis=1))
     held_out = asarray_like([i % 4 == 2 for i in range(source.shape[0])], source)
     rows = lambda chosen: xp.take(source, order[chosen], axis=0)
@@ -313,28 +349,41 @@ def _mean(scores):
     return namespace(scores).mean(scores, axis=-1)
 
 
-def _gather(source, core):
+def _gather(source, core, dtype):
     """The core items' source scores, (T, n, M): row i of z[t] is what ridge sees of item core[t, i]."""
     xp = namespace(source)
-    columns = xp.take(xp.matrix_transpose(source), xp.reshape(core, (-1,)), axis=0)
-    return xp.reshape(columns, (*core.shape, source.shape[0]))
+    columns = xp.matrix_transpose(xp.take(source, xp.reshape(core, (-1,)), axis=1))
+    return xp.astype(xp.reshape(columns, (*core.shape, source.shape[0])), dtype, copy=False)
 
 
-def _ridge_weights(z, points, alpha):
-    """The weights w of a ridge with intercept, so that its predictions at `points` are w @ s: (T, n_points, n).
+@once_per_source
+def _totals(source, dtype):
+    """The sums (M,) of the models' source scores."""
+    xp = namespace(source)
+    return xp.astype(xp.sum(source, axis=1), dtype, copy=False)
 
-    With z centred, w = 1/n + (points - mean z) z' (z z' + alpha I)^-1 = 1/n + (points - mean z) (z' z + alpha I)^-1 z':
-    one solve per core set, of the smaller of the two systems, n x n or M x M.
+
+def _ridge(z, points, alpha):
+    """A ridge with intercept, fitted to scores s on z (T, n, M): w (T, n_points, n), I - H (T, n, n).
+
+    w @ s are its predictions at `points` (T, n_points, M), (I - H) s its residuals.  With K = z z' of the centred z, and
+    1/n the matrix of that number, I - H = alpha (K + alpha I)^-1 - 1/n = I - 1/n - z (z'z + alpha I)^-1 z': the smaller
+    of the two systems is inverted; and w = 1/n + (points - mean z) z' (I - H) / alpha.  Products are made in the
+    precision of z, in which those of 0/1 scores are exact, and centred and solved in double.
     """
     xp = namespace(z)
     n, n_models = z.shape[1:]
-    z_mean = xp.mean(z, axis=1, keepdims=True)
-    zc, x = z - z_mean, points - z_mean
-    zc_t, x_t = xp.matrix_transpose(zc), xp.matrix_transpose(x)
-    penalty = alpha * xp.eye(min(n, n_models), dtype=z.dtype, device=device(z))
+    z_t, eye = xp.matrix_transpose(z), lambda size: xp.eye(size, dtype=xp.float64, device=device(z))
+    products, to_points = (xp.astype(x @ z_t, xp.float64, copy=False) for x in (z, points))
+    mean = xp.mean(products, axis=1, keepdims=True)  # (T, 1, n) products with mean z
+    centred = lambda x: x - xp.mean(x, axis=2, keepdims=True) - mean + xp.mean(mean, axis=2, keepdims=True)
     if n <= n_models:
-        return 1 / n + xp.matrix_transpose(xp.linalg.solve(zc @ zc_t + penalty, zc @ x_t))
-    return 1 / n + xp.matrix_transpose(xp.linalg.solve(zc_t @ zc + penalty, x_t)) @ zc_t
+        residual = alpha * xp.linalg.inv(centred(products) + alpha * eye(n)) - 1 / n
+    else:
+        zc = xp.astype(z, xp.float64, copy=False) - xp.mean(z, axis=1, keepdims=True)
+        zc_t = xp.matrix_transpose(zc)
+        residual = eye(n) - 1 / n - zc @ xp.linalg.inv(zc_t @ zc + alpha * eye(n_models)) @ zc_t
+    return 1 / n + centred(to_points) @ residual / alpha, residual
 
 
 def _with_interval(value, residual, observed, n_items):

@@ -116,9 +116,10 @@ def run_experiment(
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
     chunks = [range(start, min(start + CHUNK, trials)) for start in range(0, trials, CHUNK)]
-    runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(joblib.delayed(task.run)(chunk) for chunk in chunks)
-    runs = tqdm(runs, f"{task.benchmark}, {task.split}", len(chunks), disable=not progress, leave=False)
-    parts = [part for run in runs for part in run]
+    with threadpool_limits(1):  # here too: threads of one process share the limit, and each restores what it found
+        runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(joblib.delayed(task.run)(chunk) for chunk in chunks)
+        runs = tqdm(runs, f"{task.benchmark}, {task.split}", len(chunks), disable=not progress, leave=False)
+        parts = [part for run in runs for part in run]
     order = {method: i for i, method in enumerate(task.methods)}
     parts.sort(key=lambda part: order[part["method"][0]])  # stable: trials stay in order
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
@@ -180,9 +181,8 @@ class _Task:
                 draws = [method.design(source_values, self.n, rng) for rng in rngs]
                 core, *learned = map(np.stack, zip(*draws)) if isinstance(draws[0], tuple) else [np.stack(draws)]
                 _check_core_sets(name, core, self.n, target.n_items)
-                seen = estimators.observe(target_values, core)
-                drawn[method.design] = backend.asarray(core), seen, *map(backend.asarray, learned)
-            estimate = method.estimator(source_values, *drawn[method.design])
+                drawn[method.design] = backend.asarray(core), *map(backend.asarray, learned)
+            estimate = estimators.evaluate(method.estimator, source_values, target_values, *drawn[method.design])
             records.append(self._records(name, target, trials, estimate))
         return records
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from . import backend, designs
-from .estimators import Estimate, observe
+from .estimators import evaluate, join, memory_each
+from .shared import MAX_MEMORY, chunks
 
 __all__ = ["PREDICTIONS", "population", "replicate"]
 
@@ -23,14 +24,17 @@ def population(n_items, rng, prediction="good"):
     return s, {"good": p, "useless": rng.permutation(p), "harmful": 1 - p}[prediction]
 
 
-def replicate(estimator, source, target, n, replications, rng, chunk=500):
+def replicate(estimator, source, target, n, replications, rng, max_memory=MAX_MEMORY):
     """An estimator over `replications` independent simple random core sets of n items: an Estimate of (R, P) arrays.
 
     `source` goes to the estimator as it is: source scores (M, N), or g (N,) for :func:`~.estimators.difference`;
-    `target` is (P, N).  The draws are made in chunks, which bounds the memory and does not change the result.
+    `target` is (P, N).  `rng` is a numpy Generator, whose numbers are made on the host, or a :class:`~.counter.Stream`,
+    which makes them where the arrays are.  Draws are made and read in chunks of up to `max_memory` bytes, which does
+    not change them.  Raises ValueError when one core set takes more.
     """
+    each = memory_each(estimator, source, target, n) + 8 * 10 * n
     parts = []
-    for start in range(0, replications, chunk):
-        core = designs.uniform_core_sets(target.shape[1], n, min(chunk, replications - start), rng)
-        parts.append(estimator(source, backend.asarray_like(core, target), observe(target, core)))
-    return Estimate(*(None if part[0] is None else np.concatenate([*map(backend.to_numpy, part)]) for part in zip(*parts)))
+    for part in chunks(replications, each, max_memory):
+        core = designs.uniform_core_sets(target.shape[1], n, part.stop - part.start, rng)
+        parts.append(evaluate(estimator, source, target, backend.asarray_like(core, target), max_memory=max_memory))
+    return join(parts)

@@ -26,7 +26,7 @@ def cupy(values):
 
 
 def back(values):
-    on_host = values.to_device(array_api_strict.Device("CPU_DEVICE")) if hasattr(values, "to_device") else values
+    on_host = values.to_device(array_api_strict.Device("CPU_DEVICE")) if backend.device(values) == DEVICE else values
     return np.asarray(backend.to_numpy(on_host))
 
 

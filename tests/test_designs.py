@@ -1,8 +1,14 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from benchpred_utils import designs
+from benchpred_utils.counter import Stream
+from test_backend import back, cupy, strict
 
 N, n, DRAWS = 12, 5, 20_000
 
@@ -31,6 +37,99 @@ def test_negative_control_a_fixed_order_is_noticed(rng):
     core = np.sort(all_at_once(rng), axis=1)
     places = np.stack([np.bincount(core[:, i], minlength=N) for i in range(n)])
     assert stats.chi2_contingency(places).pvalue < 1e-6
+
+
+SOURCES = [np.random.default_rng, Stream]  # of random numbers, by seed
+
+
+def order_test(core, n_items):
+    """p-value of a chi-square test that every ordered core set is as likely, and that there is no other."""
+    n = core.shape[1]
+    number = {row: i for i, row in enumerate(permutations(range(n_items), n))}
+    return stats.chisquare(np.bincount([number[tuple(row)] for row in core.tolist()], minlength=len(number))).pvalue
+
+
+def floyd(n_items, n, size, rng):
+    """Floyd's sampling (Bentley & Floyd 1987): every core set is as likely, not every order of it."""
+    chosen = np.empty((size, 0), dtype=int)
+    for last in range(n_items - n, n_items):
+        t = rng.integers(last + 1, size=(size, 1))
+        t = np.where((chosen == t).any(axis=1, keepdims=True), last, t)
+        chosen = np.concatenate([chosen, t], axis=1)
+    return chosen
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("n_items, n", [(5, 1), (5, 2), (5, 3), (5, 5), (4, 4)])
+def test_every_ordered_core_set_is_as_likely(source, n_items, n):
+    """Ten tests at level 1e-3, with fixed seeds."""
+    assert order_test(designs.uniform_core_sets(n_items, n, 60_000, source(4)), n_items) > 1e-3
+
+
+def test_negative_control_the_right_sets_in_a_wrong_order_are_noticed(rng):
+    core = floyd(5, 3, 60_000, rng)
+    counts = np.unique(np.sort(core, axis=1), axis=0, return_counts=True)[1]
+    assert len(counts) == 10 and stats.chisquare(counts).pvalue > 1e-3
+    assert order_test(core, 5) < 1e-6
+    assert order_test(rng.permuted(core, axis=1), 5) > 1e-3
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("place", [slice(None), slice(0, 1), slice(49, 50)])
+def test_the_inclusion_probability_is_n_of_n_items(source, place):
+    """At each place in the order it is 1/N.  Items exclude each other, hence the factor of the finite population."""
+    core = designs.uniform_core_sets(1000, 50, 20_000, source(8))[:, place]
+    p = core.shape[1] / 1000
+    counts = np.bincount(core.ravel(), minlength=1000)
+    statistic = ((counts - 20_000 * p) ** 2).sum() / (20_000 * p * (1 - p)) * 999 / 1000
+    assert 1e-3 < stats.chi2.sf(statistic, 999) < 1 - 1e-3
+
+
+@given(st.integers(1, 300), st.data())
+def test_each_draw_takes_its_turn_from_the_items_left(n_items, data):
+    """The definition, one item at a time: the i-th is number int(u_i (N - i)) of the list of those left."""
+    n, seed = data.draw(st.integers(1, n_items)), data.draw(st.integers(0, 2**32))
+    core = designs.uniform_core_sets(n_items, n, 3, np.random.default_rng(seed))
+    assert core.dtype == np.int64 and core.shape == (3, n)
+    for row, u in zip(core.tolist(), np.random.default_rng(seed).random((3, n))):
+        left = list(range(n_items))
+        assert row == [left.pop(int(u_i * len(left))) for u_i in u]
+        assert len(set(row)) == n and set(row) | set(left) == set(range(n_items))
+
+
+class Constant:
+    """Random numbers at the ends of what they can be."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def random(self, shape):
+        return np.full(shape, self.value)
+
+
+@pytest.mark.parametrize("n_items", [1, 2, 127, 128, 129, 32_767, 32_768, 32_769, 3_000_000])  # types change here
+def test_the_ends_of_the_range(n_items):
+    n = min(n_items, 6)
+    first, last = (designs.uniform_core_sets(n_items, n, 2, Constant(u)) for u in (0.0, 1 - 2**-53))
+    assert np.array_equal(first, [range(n)] * 2) and np.array_equal(last, [range(n_items - 1, n_items - 1 - n, -1)] * 2)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.sampled_from(SOURCES), st.sampled_from([1, 300, 2**24]))
+def test_parts_are_what_the_whole_is(sizes, source, block):
+    whole, rng = designs.uniform_core_sets(60, 9, sum(sizes), source(2)), source(2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(designs, "BLOCK", block)
+        parts = [designs.uniform_core_sets(60, 9, size, rng) for size in sizes]
+    assert [part.shape for part in parts] == [(size, 9) for size in sizes]
+    assert np.array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("convert", [strict, cupy])
+def test_core_sets_are_drawn_where_their_numbers_are(convert):
+    like = convert(np.zeros(1))
+    there = designs.uniform_core_sets(1000, 50, 7, Stream(6, like))
+    assert type(there) is type(like)
+    assert np.array_equal(back(there), designs.uniform_core_sets(1000, 50, 7, Stream(6)))
 
 
 def test_the_whole_benchmark_is_a_core_set(rng):

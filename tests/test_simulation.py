@@ -37,11 +37,15 @@ def test_rmse_falls_with_the_root_of_n(prediction, rng):
     assert slope == pytest.approx(-0.5, abs=0.02)
 
 
-def test_the_chunks_bound_the_memory_and_change_nothing(matrix):
-    draw = lambda chunk: simulation.replicate(
-        estimators.aipw_cross_fitted, matrix[:20], matrix[20:], 20, 25, np.random.default_rng(3), chunk
+def test_the_chunks_change_nothing(matrix):
+    source, target = matrix[:20], matrix[20:]
+    each = estimators.memory_each(estimators.aipw_cross_fitted, source, target, 20) + 10 * 8 * 20
+    draw = lambda max_memory: simulation.replicate(
+        estimators.aipw_cross_fitted, source, target, 20, 25, np.random.default_rng(3), max_memory
     )
-    whole, parts = draw(25), draw(10)
+    whole, parts = draw(2**30), draw(10 * each)
     assert whole.value.shape == (25, 10)
     assert all(np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(whole, parts))
-    assert simulation.replicate(estimators.aipw, matrix[:20], matrix[20:], 20, 5, np.random.default_rng(3)).lower is None
+    assert simulation.replicate(estimators.aipw, source, target, 20, 5, np.random.default_rng(3)).lower is None
+    with pytest.raises(ValueError, match="max_memory is 1,000 bytes"):
+        draw(1_000)
