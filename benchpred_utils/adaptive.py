@@ -35,7 +35,7 @@ def working_model(source):
     own scores say that what is hard for the sources is less so for it (beta < 1: down to not at all), or that all is
     easier.  They are wide by intent: on a logit scale 1.5 takes 50% to 82%.
     """
-    fit = irt.fit_2pl(backend.to_numpy(source).astype(np.float32), 1)
+    fit = irt.fit_2pl(source, 1, dtype=backend.namespace(source).float32)
     a, b = backend.to_numpy(fit.items).astype(float).T
     theta = backend.to_numpy(fit.abilities).astype(float)
     x = np.stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5)], axis=1)

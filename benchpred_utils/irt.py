@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.optimize import minimize
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
@@ -19,7 +18,7 @@ from . import backend
 from .backend import asarray_like, device, namespace
 from .designs import checked_budget
 from .estimators import Estimate, matvec
-from .shared import once_per_source
+from .shared import chunks, once_per_source
 
 __all__ = [
     "TwoPL",
@@ -42,6 +41,8 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 # fifth of them held out (interpolation, n = 50, mean over the six benchmarks) the gap of p-IRT is 4.10 points at 1e-6,
 # 3.82 at 0.01, 3.72 at 0.1 and 5.27 at 1.
 RIDGE = 0.1
+BLOCK = 2**22  # bytes
+ALL = (slice(None),)  # items in one block
 _threads = ThreadpoolController()  # one thread: rounding differs with their number, and k-means sees it
 
 
@@ -55,96 +56,167 @@ class TwoPL(NamedTuple):
     items: object  # (N, K + 1): the slopes a, then the intercept b
 
 
-def fit_2pl(scores, dims=DIMS, tolerance=1e-6, limit=5000):
+def fit_2pl(scores, dims=DIMS, tolerance=1e-6, limit=5000, dtype=None, max_memory=BLOCK):
     """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N) in [0, 1]: a TwoPL.
 
     It maximises sum s log p + (1 - s) log(1 - p) - |theta|^2/2 - |a|^2/2 - |b - mean b|^2/2 over all theta, a and b.
-    L-BFGS from the singular vectors of the residuals, in coordinates that bring the Hessian's blocks near the identity
-    (some 100 steps; new coordinates after 20), until a step gains less than `tolerance` of the log posterior.
-    The precision is that of `scores`; in float32 no tolerance below 1e-6 can be met.
+    L-BFGS from the singular vectors of the residuals, preconditioned by the Hessian's blocks (some 100 steps), until
+    ten steps gain less than `tolerance` of the log posterior apiece.  All arrays stay on the device of `scores`.
+
+    The precision is `dtype`, else that of `scores` (float64 for scores in bytes); in float32 no tolerance below 1e-6
+    can be met.  Items are worked on in blocks of `max_memory` bytes, beside which the fit takes some 20 times the
+    parameters' memory in float64, and M x M numbers.  BLOCK fits a processor's cache; a GPU wants 2**28 and more.
     """
-    xp = namespace(scores)
-    x, n_models = _start(scores, min(dims, *scores.shape)), scores.shape[0]
-    for steps in (20, limit):
-        origin, whiten = x, _whitening(x, scores)
-        place = lambda z: origin + whiten(xp.astype(asarray_like(z.reshape(x.shape), x), x.dtype))
+    xp, n_models = namespace(scores), scores.shape[0]
+    dtype = backend.floating(scores[:1, :1], dtype).dtype
+    blocks = chunks(scores.shape[1], n_models * xp.finfo(dtype).bits, max_memory)  # for eight arrays (M, block)
 
-        def objective(z):
-            value, gradient = _objective(place(z), scores)
-            return value, backend.to_numpy(whiten(gradient)).astype(float).ravel()
-
-        options = {"maxiter": steps, "ftol": tolerance}
-        x = place(minimize(objective, np.zeros(x.size), jac=True, method="L-BFGS-B", options=options).x)
+    objective = lambda x: _objective(xp.astype(x, dtype), scores, blocks)
+    preconditioner = lambda x: _preconditioner(xp.astype(x, dtype), n_models, blocks)
+    x = xp.astype(_start(scores, min(dims, *scores.shape), blocks, dtype), xp.float64)
+    x = xp.astype(_minimum(objective, preconditioner, x, tolerance, limit), dtype)
     return TwoPL(x[:n_models, :-1], x[n_models:, :])
 
 
-def _start(scores, dims):
+def _start(scores, dims, blocks=ALL, dtype=None):
     """The first parameters, (M + N, K + 1): rows (theta, 1) of the models, then (a, b) of the items.
 
     b are the logits of the item means, theta and a the first singular vectors of (s - p)/(p (1 - p) + 0.1).
     """
     xp = namespace(scores)
-    n_models = scores.shape[0]
-    p = (xp.sum(scores, axis=0) + 1) / (n_models + 2)
-    residual = (scores - p) / (p * (1 - p) + 0.1)
-    squares, u = xp.linalg.eigh(residual @ xp.matrix_transpose(residual))
-    values, u = xp.sqrt(xp.clip(xp.flip(squares)[:dims], 1e-6, None)), xp.flip(u, axis=1)[:, :dims]
-    a = xp.matrix_transpose(residual) @ u / values
-    rows = xp.concat([u, a]) * xp.sqrt(values / 10)
-    last = xp.concat([xp.ones_like(scores[:, 0]), xp.log(p / (1 - p))])
-    return xp.concat([rows, last[:, None]], axis=1)
+
+    def residuals():
+        for block in blocks:
+            s = backend.floating(scores[:, block], dtype)
+            p = (xp.sum(s, axis=0) + 1) / (s.shape[0] + 2)
+            yield p, (s - p) / (p * (1 - p) + 0.1)
+
+    squares, u = xp.linalg.eigh(sum(r @ xp.matrix_transpose(r) for _, r in residuals()))
+    u = xp.flip(u, axis=1)[:, :dims]
+    size = xp.clip(xp.flip(squares)[:dims], 1e-6, None) ** 0.25  # the roots of the singular values
+    rows = [xp.concat([u * size, xp.ones_like(u[:, :1])], axis=1)]
+    for p, r in residuals():
+        rows.append(xp.concat([xp.matrix_transpose(r) @ u / size, xp.log(p / (1 - p))[:, None]], axis=1))
+    return xp.concat(rows)
 
 
-def _objective(x, scores):
-    """Minus the log posterior at x (M + N, K + 1), and its gradient in x."""
+def _objective(x, scores, blocks=ALL):
+    """Minus the log posterior at x (M + N, K + 1), summed in float64, and its gradient in x."""
     xp = namespace(x)
     n_models = scores.shape[0]
     models, items = x[:n_models, :], x[n_models:, :]
-    loss, p = _bernoulli(models @ xp.matrix_transpose(items), scores)
     prior = xp.asarray(x, copy=True)
     prior[:n_models, -1] = 0.0  # the 1 beside each theta: no parameter
     prior[n_models:, -1] -= xp.mean(items[:, -1])
-    gradient = xp.concat([(p - scores) @ items, xp.matrix_transpose(p - scores) @ models]) + prior
+    value, of_models, of_items = xp.sum(prior**2, dtype=xp.float64) / 2, 0.0, []
+    for block in blocks:
+        s = backend.floating(scores[:, block], x.dtype)
+        loss, p = _bernoulli(models @ xp.matrix_transpose(items[block, :]), s)
+        value = value + xp.sum(loss, dtype=xp.float64)
+        p -= s
+        of_models = of_models + p @ items[block, :]
+        of_items.append(xp.matrix_transpose(p) @ models)
+    gradient = prior + xp.concat([of_models, *of_items])
     gradient[:n_models, -1] = 0.0
-    return float(xp.sum(loss) + xp.sum(prior**2) / 2), gradient
+    return float(value), xp.astype(gradient, xp.float64)
 
 
 def _bernoulli(logits, scores):
     """Minus the log likelihood of each score, and its probability."""
     xp = namespace(logits)
-    e = xp.exp(-xp.abs(logits))
-    return xp.clip(logits, 0.0, None) - scores * logits + xp.log(1 + e), xp.where(logits >= 0, 1.0, e) / (1 + e)
+    p = sigmoid(logits)
+    return xp.maximum(logits, 0.0) - scores * logits - xp.log(xp.maximum(p, 1 - p)), p
 
 
-def _whitening(x, scores):
-    """The inverse square root of the Hessian's block of each model and of each item, as a function of a gradient.
+def _preconditioner(x, n_models, blocks=ALL):
+    """The inverse of the Hessian's block of each model and of each item, as a function of a gradient.
 
     A block is I + sum w x x', w = p (1 - p); with w replaced by its mean in the block, one eigendecomposition of X'X
     serves all models, and another all items.
     """
     xp = namespace(x)
-    n_models = scores.shape[0]
     models, items = x[:n_models, :], x[n_models:, :]
-    p = sigmoid(models @ xp.matrix_transpose(items))
-    roots = []
-    for others, axis in ((items[:, :-1], 1), (models, 0)):
+    of_models, of_items = 0.0, []
+    for block in blocks:
+        p = sigmoid(models @ xp.matrix_transpose(items[block, :]))
+        w = p * (1 - p)
+        of_models = of_models + xp.sum(w, axis=1) / items.shape[0]
+        of_items.append(xp.mean(w, axis=0))
+    turns = []
+    for others, w in ((items[:, :-1], of_models), (models, xp.concat(of_items))):
         values, q = xp.linalg.eigh(xp.matrix_transpose(others) @ others)
-        roots.append((q, 1 / xp.sqrt(1 + xp.mean(p * (1 - p), axis=axis)[:, None] * values)))
+        turns.append((q, 1 / (1 + w[:, None] * values)))
     turn = lambda g, q, scale: ((g @ q) * scale) @ xp.matrix_transpose(q)
 
-    def whiten(g):
-        of_models = xp.concat([turn(g[:n_models, :-1], *roots[0]), g[:n_models, -1:]], axis=1)
-        return xp.concat([of_models, turn(g[n_models:, :], *roots[1])])
+    def inverse(g):
+        of_models = xp.concat([turn(g[:n_models, :-1], *turns[0]), g[:n_models, -1:]], axis=1)
+        return xp.concat([of_models, turn(g[n_models:, :], *turns[1])])
 
-    return whiten
+    return inverse
+
+
+# --- L-BFGS on the device of its arrays -------------------------------------------------------------------------------
+
+
+def _minimum(objective, preconditioner, x, tolerance, limit):
+    """Near x, where `objective`, which gives a value and a gradient, is least: L-BFGS (Nocedal & Wright 2006, ch. 7).
+
+    `preconditioner` gives an approximate inverse Hessian at x, as a function of a gradient; it is asked every ten steps.
+    """
+    value, g = objective(x)
+    pairs = []
+    for k in range(limit):
+        if k % 10 == 0:
+            inverse, before = preconditioner(x), value
+        last, last_g, last_value = x, g, value
+        x, value, g = _line_search(objective, x, value, g, _direction(g, pairs, inverse))
+        s, y = x - last, g - last_g
+        pairs = [*pairs[-4:], (s, y, _dot(s, y))]
+        if not value < last_value or (k % 10 == 9 and before - value <= 10 * tolerance * max(abs(value), 1.0)):
+            break
+    return x
+
+
+def _direction(g, pairs, inverse):
+    """Minus the gradient g times the inverse Hessian, from the last steps s and changes of the gradient y (alg. 7.4)."""
+    taken = []
+    for s, y, sy in reversed(pairs):
+        taken.append(_dot(s, g) / sy)
+        g = g - taken[-1] * y
+    g = inverse(g)
+    for s, y, sy in pairs[-1:]:
+        g = g * (sy / _dot(y, inverse(y)))
+    for s, y, sy in pairs:
+        g = g + (taken.pop() - _dot(y, g) / sy) * s
+    return -g
+
+
+def _line_search(objective, x, value, g, d):
+    """From x in the direction d to where the weak Wolfe conditions hold, by bisection: the new x, value and gradient."""
+    slope, low, high, size = float(_dot(g, d)), 0.0, float("inf"), 1.0
+    for _ in range(30):
+        new = x + size * d
+        new_value, new_g = objective(new)
+        if not new_value <= value + 1e-4 * size * slope:
+            high = size
+        elif float(_dot(new_g, d)) < 0.9 * slope:
+            low = size
+        else:
+            return new, new_value, new_g
+        size = min((low + high) / 2, 2 * size)
+    return x, value, g
+
+
+def _dot(a, b):
+    xp = namespace(a)
+    return xp.reshape(a, (-1,)) @ xp.reshape(b, (-1,))
 
 
 def _fit_fast(source):
     """The 2PL in single precision: faster, with the estimation gap of the converged fit (see the tests)."""
-    xp = namespace(source)
     with _threads.limit(limits=1):
-        fit = fit_2pl(xp.astype(source, xp.float32))
-    return TwoPL(*(xp.astype(values, source.dtype) for values in fit))
+        fit = fit_2pl(source, dtype=namespace(source).float32)
+    return TwoPL(*(namespace(source).astype(values, source.dtype) for values in fit))
 
 
 _fitted = once_per_source(_fit_fast)
