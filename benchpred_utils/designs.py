@@ -23,12 +23,13 @@ def uniform(source, n, rng):
     return rng.choice(checked_budget(source.shape[1], n), n, replace=False)
 
 
-def uniform_core_sets(n_items, n, size, rng):
+def uniform_core_sets(n_items, n, size, rng, max_memory=BLOCK):
     """`size` independent simple random samples of n of `n_items` items, at once: (size, n) indices in random order.
 
     `rng` is a Generator or a :class:`~.counter.Stream`, whose array library the result has; row t is made of the t-th
     n numbers it gives.  The i-th item is the r_i-th of the N - i that are left, r_i uniform: the Lehmer code of an
-    ordered sample, read in n (n - 1) / 2 comparisons.  Takes 16 n bytes per core set, the result included, and 16 MiB.
+    ordered sample, read in n (n - 1) / 2 comparisons.  Takes 16 n bytes per core set, the result included, and
+    `max_memory` bytes, which by default stay in a processor's cache; on a GPU more of them mean fewer launches.
     Raises ValueError when n is not between 1 and N.
     """
     checked_budget(n_items, n)
@@ -37,7 +38,7 @@ def uniform_core_sets(n_items, n, size, rng):
     narrow = getattr(xp, np.min_scalar_type(-n_items).name)  # holds 0 to N - 1: half the width is half the time
     left = xp.arange(n_items, n_items - n, -1, dtype=u.dtype, device=backend.device(u))
     core = xp.empty(u.shape, dtype=xp.int64, device=backend.device(u))
-    for some in chunks(size, 16 * n, max(BLOCK, 16 * n)):
+    for some in chunks(size, 16 * n, max_memory):
         core[some, :] = _ordered_samples(xp.astype(u[some, :] * left, narrow))
     return core
 

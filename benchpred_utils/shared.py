@@ -4,7 +4,7 @@ from functools import wraps
 
 __all__ = ["MAX_MEMORY", "chunks", "once_per_source"]
 
-MAX_MEMORY = 2**30  # bytes of working arrays at a time, where the caller sets no other bound
+MAX_MEMORY = 2**28  # bytes of working arrays at a time: on a processor more is no faster; a GPU can use all it has
 
 
 def chunks(total, bytes_each, max_memory=MAX_MEMORY):

@@ -60,10 +60,8 @@ def test_the_seed_is_the_key_and_the_place_is_the_counter():
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4)), max_size=6), st.sampled_from([1, 2, 3, 2**17]))
 def test_successive_calls_go_on_in_the_stream(shapes, size):
-    stream, total = Stream(3), sum(a * b for a, b in shapes)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counter, "CHUNK", size)
-        parts = [stream.random(shape) for shape in shapes]
+    stream, total = Stream(3, at_once=size), sum(a * b for a, b in shapes)
+    parts = [stream.random(shape) for shape in shapes]
     assert [part.shape for part in parts] == shapes
     assert np.array_equal(np.concatenate([np.empty(0), *map(np.ravel, parts)]), Stream(3).random(total))
     assert stream.position == total

@@ -114,12 +114,10 @@ def test_the_ends_of_the_range(n_items):
     assert np.array_equal(first, [range(n)] * 2) and np.array_equal(last, [range(n_items - 1, n_items - 1 - n, -1)] * 2)
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.sampled_from(SOURCES), st.sampled_from([1, 300, 2**24]))
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.sampled_from(SOURCES), st.sampled_from([144, 300, 2**24]))
 def test_parts_are_what_the_whole_is(sizes, source, block):
     whole, rng = designs.uniform_core_sets(60, 9, sum(sizes), source(2)), source(2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(designs, "BLOCK", block)
-        parts = [designs.uniform_core_sets(60, 9, size, rng) for size in sizes]
+    parts = [designs.uniform_core_sets(60, 9, size, rng, max_memory=block) for size in sizes]
     assert [part.shape for part in parts] == [(size, 9) for size in sizes]
     assert np.array_equal(np.concatenate(parts), whole)
 

@@ -1,5 +1,6 @@
 """Each estimator against its definition, written the long way, and against exact enumeration."""
 
+import tracemalloc
 from itertools import combinations, permutations
 
 import numpy as np
@@ -170,3 +171,46 @@ def test_folds_are_checked(case):
 def test_one_item_gives_no_interval(case):
     source, _, core, observed = case
     assert estimators.random_sampling(source, core[:, :1], observed[:, :, :1]).lower is None
+
+
+# In chunks, from bytes, in single precision
+
+
+OWN = [name for name, method in bp.METHODS.items() if method.estimator.__module__ == estimators.__name__]
+
+
+@pytest.mark.parametrize("name", [name for name in bp.METHODS if name not in ADAPTIVE])
+def test_chunks_change_nothing_and_keep_to_the_bound(name, rng):
+    method, values = bp.METHODS[name], (rng.random((90, 700)) < 0.6).astype(float)
+    source, target = values[:60], values[60:]
+    core, *learned = draw(method.design, source, 40, [rng] * 12)
+    whole = estimators.evaluate(method.estimator, source, target, core, *learned, max_memory=2**34)
+    bound = 3 * estimators.memory_each(method.estimator, source, target, 40)
+    once = lambda: estimators.evaluate(method.estimator, source, target, core, *learned, max_memory=bound)
+    once()  # what depends on the sources alone is computed, and kept
+    tracemalloc.start()
+    parts = once()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert all(a is b is None or np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(parts, whole))
+    assert peak <= bound + 2**18
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(OWN))
+def test_scores_in_bytes_give_what_floats_give(name, matrix, rng):
+    method, source, target = bp.METHODS[name], matrix[:20], matrix[20:]
+    core, *learned = draw(method.design, source, 23, [rng] * 4)
+    expected = estimators.evaluate(method.estimator, source, target, core, *learned)
+    source, target = source.astype(np.uint8), target.astype(np.uint8)
+    found = estimators.evaluate(method.estimator, source, target, core, *learned)
+    assert all(a is b is None or np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(found, expected))
+    in_single = estimators.evaluate(method.estimator, source, target, core, *learned, dtype=np.float32)
+    assert in_single.value == pytest.approx(expected.value, abs=1e-4 if name == "pca" else 1e-5)  # pca iterates
+    if name not in ("random_sampling", "k_center_greedy") and method.estimator is not estimators.weighted_sum:
+        assert (in_single.value != expected.value).any()
+
+
+def test_too_small_a_bound_says_what_is_needed(case):
+    source, target, core, _ = case
+    with pytest.raises(ValueError, match=r"max_memory is 10,000 bytes, and the smallest part takes [\d,]+; allow"):
+        estimators.evaluate(estimators.aipw, source, target, core, max_memory=10_000)

@@ -1,3 +1,4 @@
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,11 +28,20 @@ def test_the_records_are_tidy_and_say_the_truth(scores):
     assert set(has_interval) == {"random_sampling", *bp.OWN_METHODS}
 
 
-@pytest.mark.parametrize("split", bp.SPLITS)
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_the_same_seed_gives_the_same_records_whatever_the_workers(scores, split, backend):
-    import joblib
+@pytest.fixture(scope="module")
+def dask():
+    """A Dask cluster on this machine: two processes of two threads."""
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 2, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster):
+        yield
 
+
+@pytest.mark.parametrize("split", bp.SPLITS)
+@pytest.mark.parametrize("backend", ["threading", "loky", "dask"])
+def test_the_same_seed_gives_the_same_records_whatever_the_workers(scores, split, backend, request):
+    if backend == "dask":
+        request.getfixturevalue("dask")
     run = lambda **options: bp.run_experiment(scores, ALL, split, 10, 30, seed=5, progress=False, **options)
     alone = run()
     with joblib.parallel_config(backend=backend):

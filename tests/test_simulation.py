@@ -39,7 +39,7 @@ def test_rmse_falls_with_the_root_of_n(prediction, rng):
 
 def test_the_chunks_change_nothing(matrix):
     source, target = matrix[:20], matrix[20:]
-    each = estimators.memory_each(estimators.aipw_cross_fitted, source, target, 20) + 10 * 8 * 20
+    each = estimators.memory_each(estimators.aipw_cross_fitted, source, target, 20) + 16 * 20
     draw = lambda max_memory: simulation.replicate(
         estimators.aipw_cross_fitted, source, target, 20, 25, np.random.default_rng(3), max_memory
     )
