@@ -62,8 +62,8 @@ def _peer(size):
     """Seconds of all trials, scaled from one on the first of those core sets, and its estimates (P,)."""
     source, target = _matrix(size)
     core = designs.uniform_core_sets(size.N, size.n, size.trials, np.random.default_rng(1))[0]
-    start = clock()
-    values = aipw_of_all_targets(source.astype(float), target.astype(float), size.n, _Given(core), None)
+    source, target, start = source.astype(float), target.astype(float), clock()
+    values = aipw_of_all_targets(source, target, size.n, _Given(core), None)
     return (clock() - start) * size.trials, values
 
 

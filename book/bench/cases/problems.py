@@ -120,7 +120,7 @@ def cross_fitted(at, put):
     return Work(
         lambda: estimators.evaluate(estimators.aipw_cross_fitted, S, X, C),
         lambda: [_cross_fitted_loop(source, target, c) for c in core[:few]],
-        "scikit-learn Ridge, loop over core sets and folds",
+        "scikit-learn Ridge, loop over sets and folds",
         few / T,
         solve=solve,
         operations=T * (2 * M * n * min(n, M) + 2 * M * n * (n + FOLDS) + 2 * P * n * (n + 2 * FOLDS)),
@@ -160,12 +160,12 @@ def fit_2pl(at, put):
         with mock.patch.object(irt, "_objective", counted):
             return irt.fit_2pl(X, dtype=namespace(X).float32, max_memory=block)
 
-    dims, epochs = min(irt.DIMS, M, N), EPOCHS // 40
+    dims, epochs = min(irt.DIMS, M, N), EPOCHS // 10
     scores = bp.Scores(values.astype(float), name="simulated")
     return Work(
         ours,
         partial(_py_irt, scores, 0.1, epochs) if installed("py_irt.training") and M * N <= 10**5 else None,
-        f"py-irt, {EPOCHS} epochs",
+        f"py-irt, {EPOCHS:,} epochs",
         epochs / EPOCHS,
         operations=lambda: 6 * M * N * (dims + 1) * np.median(evaluations),  # the logits, and the two gradients
         bytes=lambda: M * N * np.median(evaluations),  # the scores, once for each value of the objective
@@ -214,7 +214,7 @@ def k_center(at, put):
     return Work(
         lambda: designs.k_center_greedy(S, n, rng),
         peer,
-        "scikit-learn pairwise_distances, item by item",
+        "scikit-learn pairwise_distances, step by step",
         operations=2 * M * N * n,
         bytes=n * source.nbytes,  # the matrix, once for each item
         matrix=source.nbytes,
@@ -236,7 +236,7 @@ def similarity(at, put):
     return Work(
         lambda: bp.pairwise_similarity(X, X, "kappa"),
         peer,
-        "scikit-learn pairwise_distances (Hamming), then kappa",
+        "scikit-learn pairwise_distances, kappa",
         few / A,
         operations=2 * A**2 * N,
         bytes=A * N + 8 * A**2,
@@ -265,7 +265,7 @@ def book(at, put):
     return Work(
         lambda: quiet([sys.executable, str(ROOT / "book" / "tools" / "build.py"), folder.name]),
         (lambda: quiet(command + notebooks)) if installed("nbconvert") else None,
-        "jupyter nbconvert --to html: pages without contents, references or search",
+        "nbconvert: pages without contents or references",
     )
 
 
