@@ -285,9 +285,10 @@ class Problem(NamedTuple):
 
     work: Callable
     base: dict
-    tiny: dict  # to see it run
+    tiny: dict | None  # to see it run; None: too long for that
     curves: dict = {}  # variable: values, the others as at the base; along the first one the peer runs too
     device: tuple = ()  # further sizes, on a GPU
+    once: bool = False  # minutes long: one run, the first
 
 
 def _powers(start, count, factor=2):
@@ -336,7 +337,7 @@ PROBLEMS = {
         similarity, {"A": 5_000, "N": 1_000}, {"A": 9, "N": 40}, {"A": (625, 1_250, 2_500, 5_000), "N": _powers(250, 4)}
     ),
     "import benchpred_utils": Problem(imports, {}, {}),
-    "the book's build": Problem(book, {}, {}),
+    "the book's build": Problem(book, {}, None, once=True),
 }
 
 
@@ -344,7 +345,7 @@ def sizes(name, tiny=False, device=False):
     """The sizes at which a problem is timed, as dicts, the base first, and whether the peer runs at each of them."""
     problem = PROBLEMS[name]
     if tiny:
-        return [(problem.tiny, True)]
+        return [(problem.tiny, True)] * (problem.tiny is not None)
     along = [(problem.base | {letter: x}, not i) for i, (letter, xs) in enumerate(problem.curves.items()) for x in xs]
     further = [(size, True) for size in problem.device] if device else []
     found = {}
