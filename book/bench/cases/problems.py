@@ -309,7 +309,7 @@ PROBLEMS = {
         cross_fitted,
         GSM8K | TARGETS | {"T": 200},
         TINY | FEW | {"T": 3},
-        {"T": _powers(50, 5), "M": _powers(50, 4), "N": _powers(1_000, 4, 4), "n": _powers(25, 4)},
+        {"T": _powers(1, 6, 4), "M": _powers(50, 4), "N": _powers(1_000, 4, 4), "n": _powers(25, 4)},
         (GSM8K | TARGETS | {"T": 100_000},),
     ),
     "root-n simulation": Problem(
