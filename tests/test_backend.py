@@ -83,7 +83,7 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend", "keys", "shared", "exercises"},
+    {"backend", "keys", "shared", "exercises", "lbfgs"},
     {"scores", "data"},
     {"readers"},
     {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},
