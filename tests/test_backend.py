@@ -83,7 +83,7 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend", "counter", "keys", "shared", "exercises"},
+    {"backend", "counter", "keys", "lbfgs", "shared", "exercises"},
     {"scores", "data"},
     {"readers"},
     {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},
