@@ -57,19 +57,22 @@ def k_center_greedy(source, n, rng):
     """The farthest-point core set on the items' source-score vectors, (n,) indices (Gonzalez 1985).
 
     It starts at a random item and adds, again and again, an item whose distance to the nearest chosen one is greatest;
-    many items tie in a 0/1 matrix, and ties are broken at random.
+    many items tie in a 0/1 matrix, and ties are broken at random.  Squared distances |a|^2 + |b|^2 - 2 a'b are whole
+    numbers there, and exact: every array library chooses the same.  Of other scores, ties are equal up to rounding.
     Raises ValueError when n is not between 1 and N.
     """
-    n_items = checked_budget(source.shape[1], n)
-    order = rng.permutation(n_items)  # argmax takes the first of equals: the first in a random order
-    z = np.ascontiguousarray(backend.to_numpy(source).T[order])  # (N, M)
-    chosen = [0]
-    nearest = np.full(n_items, np.inf)  # squared distance of each item to its nearest chosen one
+    n_items, xp = checked_budget(source.shape[1], n), backend.namespace(source)
+    order = backend.asarray_like(rng.permutation(n_items), source)  # argmax takes the first of equals in a random order
+    z = xp.take(backend.floating(source), order, axis=1)  # (M, N)
+    square, place = xp.sum(z**2, axis=0), xp.arange(n_items, device=backend.device(source))
+    chosen, nearest = [place[:1]], float("inf")  # squared distance of each item to its nearest chosen one
     for _ in range(n - 1):
-        nearest = np.minimum(nearest, np.square(z - z[chosen[-1]]).sum(axis=1))
-        nearest[chosen[-1]] = -1.0  # below 0, the distance of a duplicate, so that no item is chosen twice
-        chosen.append(int(nearest.argmax()))
-    return order[chosen]
+        center = xp.take(z, chosen[-1], axis=1)  # (M, 1)
+        distance = square + (xp.sum(center**2, axis=0) - 2 * (xp.matrix_transpose(center) @ z)[0, :])
+        # below 0, the distance of a duplicate, so that no item is chosen twice
+        nearest = xp.minimum(xp.where(place == chosen[-1], -1.0, distance), nearest)
+        chosen.append(xp.argmax(nearest, axis=0, keepdims=True))
+    return xp.take(order, xp.concat(chosen))
 
 
 def checked_budget(n_items, n):
