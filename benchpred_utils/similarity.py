@@ -2,14 +2,15 @@
 
 from numbers import Integral
 
-from .backend import namespace
+from .backend import device, floating, namespace
+from .shared import MAX_MEMORY, chunks
 
 __all__ = ["model_similarity", "pairwise_similarity"]
 
 KINDS = ("agreement", "kappa", "forward", "backward")
 
 
-def pairwise_similarity(first, second, kind="kappa"):
+def pairwise_similarity(first, second, kind="kappa", max_memory=MAX_MEMORY):
     """The similarity of every model in `first` (A, N) with every one in `second` (B, N): an (A, B) matrix.
 
     With p, q the two models' mean scores and b the mean of s s', for 0/1 scores the share of items both have right:
@@ -21,19 +22,34 @@ def pairwise_similarity(first, second, kind="kappa"):
       other way round: recall and precision, one model taken as a prediction of the other (van Rijsbergen 1979).
 
     Where e = 1, two models that are both always right or both always wrong, chance explains the agreement, and kappa is
-    set to 0; so is a share of no right answers.  Raises ValueError for another kind.
+    set to 0; so is a share of no right answers.  It is computed in blocks of models that take `max_memory` bytes beside
+    the result; scores in bytes or booleans are counted in single precision, exact below 2^24, and give float64.
+    Raises ValueError for another kind, and when `max_memory` can't hold two models.
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}")
-    xp = namespace(first, second)
-    p, q = xp.mean(first, axis=1)[:, None], xp.mean(second, axis=1)[None, :]
-    both = first @ xp.matrix_transpose(second) / first.shape[1]
+    xp, (n_first, n_items), n_second = namespace(first, second), first.shape, second.shape[0]
+    dtype = xp.result_type(floating(first[:1, :]), floating(second[:1, :]))
+    counts = not any(xp.isdtype(scores.dtype, "real floating") for scores in (first, second)) and n_items < 2**24
+    work = xp.float32 if counts else dtype
+    result = xp.empty((n_first, n_second), dtype=dtype, device=device(first))
+    for column in chunks(n_second, 32 * (n_items + 8), max_memory):  # a quarter of the memory; the rest is for the rows
+        t, width = floating(second[column, :], work), column.stop - column.start
+        for row in chunks(n_first, 8 * (n_items + 8 * width), max_memory - 8 * n_items * width):
+            result[row, column] = _similarity(floating(first[row, :], work), t, kind, dtype)
+    return result
+
+
+def _similarity(s, t, kind, dtype):
+    """The similarity of the models s (A, N) and t (B, N): sums over the items as they come, their ratios in `dtype`."""
+    xp, n_items = namespace(s), s.shape[1]
+    mean = lambda total: xp.astype(total, dtype, copy=False) / n_items
+    p, q = mean(xp.sum(s, axis=1))[:, None], mean(xp.sum(t, axis=1))[None, :]
+    both = mean(s @ xp.matrix_transpose(t))
+    if kind in ("forward", "backward"):
+        return _ratio(both, xp.broadcast_to(p if kind == "forward" else q, both.shape))
     observed, expected = 1 - p - q + 2 * both, 1 - p - q + 2 * p * q
-    if kind == "agreement":
-        return observed
-    if kind == "kappa":
-        return _ratio(observed - expected, 1 - expected)
-    return _ratio(both, xp.broadcast_to(p if kind == "forward" else q, both.shape))
+    return observed if kind == "agreement" else _ratio(observed - expected, 1 - expected)
 
 
 def _ratio(part, whole):
