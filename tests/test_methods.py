@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize
 from sklearn.linear_model import Lasso, LinearRegression, Ridge, RidgeCV
 
 import benchpred_utils as bp
