@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from .backend import asarray_like, namespace
+from .backend import device, namespace
 
 __all__ = [
     "bootstrap_over_models",
@@ -64,7 +64,8 @@ def stratified_interval(value, observed, g, q, n_items):
     if n < 3:
         return xp.zeros_like(value), xp.ones_like(value)
     centred = lambda x: x - xp.mean(x, axis=-1, keepdims=True)
-    x, e = centred(asarray_like([1 / k for k in range(1, n + 1)], value)), centred((observed - g) / q)
+    k = xp.arange(1, n + 1, dtype=value.dtype, device=device(value))
+    x, e = centred(1 / k), centred((observed - g) / q)
     slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
     variance = xp.sum(xp.clip(1 - q, 0.0, None) * (e - slope[..., None] * x) ** 2, axis=-1) * n / (n - 2) / n_items**2
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)

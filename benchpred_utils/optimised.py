@@ -2,109 +2,126 @@
 
 A design is a function ``design(source, n, rng)`` as in :mod:`designs`; `estimators.weighted_sum` does the rest.  None
 of them is unbiased: they are right about the targets as far as the targets behave like the sources.
+
+Each gives arrays of the library and on the device of `source`.  The random search computes there; the others take the
+scores to the host: for what scikit-learn and kmedoids do, and for the double optimisation, some hundred steps too small
+to occupy a GPU, each of which waits for the one before.
 """
 
 import warnings
+from functools import wraps
 
 import kmedoids
 import numpy as np
 from sklearn.linear_model import lars_path
 
-from . import backend
-from .designs import checked_budget
-from .estimators import matvec, ridge_loo
-from .shared import once_per_source
+from .backend import asarray_like, floating, namespace, to_numpy
+from .designs import checked_budget, uniform_core_sets
+from .estimators import matvec, observe, ridge_loo
+from .shared import chunks, once_per_source
 
 __all__ = ["anchor_points_predictor", "anchor_points_weighted", "double_optimize", "lasso", "random_search_learn"]
 
 ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions
+STEPS = 40  # of conjugate gradients
+
+
+def _on_the_host(design):
+    """`design` computed by NumPy: the scores come over once per source, core set, weights and intercept go back."""
+
+    @wraps(design)
+    def there_and_back(source, *args, **options):
+        return tuple(asarray_like(part, source) for part in design(_host_scores(source), *args, **options))
+
+    return there_and_back
+
+
+@once_per_source
+def _host_scores(source):
+    return floating(to_numpy(source))
 
 
 # --- random search ----------------------------------------------------------------------------------------------------
 
 
-def random_search_learn(source, n, rng, size=10_000):
+def random_search_learn(source, n, rng, size=10_000, max_memory=2**23):
     """The best of `size` random core sets, each read by a ridge regression of the full accuracy on its n scores.
 
     The ridge is `estimators.random_sampling_learn`'s, fitted on three quarters of the sources; the core set with the
     least mean absolute error on the other quarter wins, and is fitted again on all (Zhang, Dorner & Hardt 2025).
     It is found by branch and bound: the error under *each* penalty is cheap for all core sets at once, the penalty that
     leave-one-out chooses is not; so the least of the errors, a lower bound, says which core sets need it: a few dozen.
+    The bounds are computed in parts of `max_memory` bytes: a processor wants what its cache holds, a GPU more.
     """
-    source = backend.to_numpy(source)
-    cores = _random_core_sets(checked_budget(source.shape[1], n), n, size, rng)
+    source = floating(source)
+    xp, take = namespace(source), lambda values, rows: xp.take(values, rows, axis=0)
+    cores = asarray_like(uniform_core_sets(source.shape[1], n, size, rng), source)
     train, valid = _two_parts(source, 0.75, rng)
-    y_train, y_valid = train.mean(axis=1), valid.mean(axis=1)
-    bound = np.concatenate([_least_gaps(train, valid, cores[i : i + 250]) for i in range(0, size, 250)])
-    best, order = (np.inf, None), np.argsort(bound, kind="stable")
-    for some in np.split(order, range(32, size, 32)):
-        if bound[some[0]] > best[0] + 2e-3:  # the bound is in single precision, and its iterations stop early
+    y_train, y_valid = xp.mean(train, axis=1), xp.mean(valid, axis=1)
+    bound = _least_gaps(train, valid, cores, max_memory)
+    best, order = (float("inf"), None), xp.argsort(bound, stable=True)
+    for some in (order[start : start + 32] for start in range(0, size, 32)):
+        if float(bound[int(some[0])]) > best[0] + 2e-3:  # the bound is in single precision, its iterations stop early
             break
-        x_train, x_valid = (np.moveaxis(rows[:, cores[some]], 1, 0) for rows in (train, valid))
-        weights, intercept = ridge_loo(x_train, y_train, ALPHAS)
-        gaps = np.abs(matvec(x_valid, weights) + intercept[:, None] - y_valid).mean(axis=1)
-        best = min(best, (gaps.min(), some[gaps.argmin()]))
-    core = cores[best[1]]
-    weights, intercept = ridge_loo(source[None][:, :, core], source.mean(axis=1), ALPHAS)
-    return core, weights[0], intercept[0]
+        weights, intercept = ridge_loo(observe(train, take(cores, some)), y_train, ALPHAS)
+        predicted = matvec(observe(valid, take(cores, some)), weights) + intercept[:, None]
+        gaps = xp.mean(xp.abs(predicted - y_valid), axis=1)
+        best = min(best, (float(xp.min(gaps)), int(some[int(xp.argmin(gaps))])))
+    core = cores[best[1], :]
+    weights, intercept = ridge_loo(observe(source, core[None, :]), xp.mean(source, axis=1), ALPHAS)
+    return core, weights[0, :], intercept[0]
 
 
-def _random_core_sets(n_items, n, size, rng, at_once=1000):
-    """`size` simple random samples, (size, n): the first n cards of decks, shuffled on and on (Fisher-Yates)."""
-    deck, every = np.repeat(np.arange(n_items)[:, None], at_once, axis=1), np.arange(at_once)
+def _least_gaps(train, valid, cores, max_memory):
+    """The least mean absolute error on `valid`, over the penalties, of a ridge on `train` per core set (B, n): (B,)."""
+    xp, (n_train, n_items), n_models = namespace(train), train.shape, train.shape[0] + valid.shape[0]
+    y, y_valid = xp.mean(train, axis=1), xp.mean(valid, axis=1)
+    single = lambda values: xp.astype(values, xp.float32)
+    y, error = single(y - xp.mean(y)), single(y_valid - xp.mean(y))
+    z = single(xp.matrix_transpose(xp.concat([train, valid]) - xp.mean(train, axis=0)))  # (N, models)
     parts = []
-    for _ in range(0, size, at_once):
-        for i in range(n):
-            j = rng.integers(i, n_items, at_once)
-            deck[i], deck[j, every] = deck[j, every], deck[i].copy()
-        parts.append(deck[:n].T.copy())
-    return np.concatenate(parts)[:size]
+    for part in chunks(cores.shape[0], 4 * n_models * (cores.shape[1] + n_train) + 4 * n_train * STEPS, max_memory):
+        flat = xp.reshape(cores[part, :], (-1,))
+        x = xp.reshape(xp.take(z, flat, axis=0), (-1, cores.shape[1], n_models))
+        gram = xp.matrix_transpose(x) @ x[:, :, :n_train]
+        duals = _shifted_conjugate_gradients(gram[:, :n_train, :], y, ALPHAS)
+        predicted = duals @ xp.matrix_transpose(gram[:, n_train:, :])
+        parts.append(xp.min(xp.mean(xp.abs(predicted - error), axis=2), axis=1))
+    return xp.concat(parts)
 
 
-def _least_gaps(train, valid, cores):
-    """The least mean absolute error on `valid`, over the penalties, of a ridge per core set (B, n) on `train`: (B,)."""
-    y, y_valid = train.mean(axis=1), valid.mean(axis=1)
-    z = np.concatenate([train, valid]) - train.mean(axis=0)
-    z = np.ascontiguousarray(z.T, dtype=np.float32).take(cores, axis=0)  # (B, n, models)
-    gram = np.swapaxes(z, 1, 2) @ z[:, :, : len(train)]
-    kernel, to_valid = gram[:, : len(train)], gram[:, len(train) :]
-    error = np.float32(y_valid - y.mean())
-    duals = _shifted_conjugate_gradients(kernel, np.float32(y - y.mean()), ALPHAS)
-    return np.abs(duals @ np.swapaxes(to_valid, 1, 2) - error).mean(axis=2).min(axis=1)
-
-
-def _shifted_conjugate_gradients(kernel, y, shifts, steps=40):
+def _shifted_conjugate_gradients(kernel, y, shifts):
     """The solutions x of (K + shift I) x = y for every kernel K (B, M, M) and every shift: (B, n_shifts, M).
 
     The Krylov space does not depend on the shift, so one product with K per step serves them all (Jegerlehner 1996):
     the residuals of a larger shift are those r of the least one times numbers, zeta, and x = sum a p with directions
     p = zeta r + b p_before; so x is a combination of the r, whose coefficients follow from the last to the first.
     """
-    base, tiny = np.float32(min(shifts)), np.float32(1e-30)
-    more, one = (np.float32(shifts) - base)[:, None], np.float32(1)  # (n_shifts, 1)
-    residuals = np.empty((min(steps, len(y) + 5), len(kernel), len(y)), np.float32)
-    p = r = np.broadcast_to(y, residuals.shape[1:])
-    rr, last, beta, zeta, ratio, scalars = np.vecdot(r, r), one, one * 0, one, one, []
-    for row in residuals:
-        row[:] = r
+    xp, base, tiny = namespace(kernel), min(shifts), 1e-30
+    more = xp.astype(asarray_like([shift - base for shift in shifts], y), y.dtype)[:, None]  # (n_shifts, 1)
+    p = r = xp.broadcast_to(y, kernel.shape[:2])
+    rr, last, beta, zeta, ratio, scalars, residuals = xp.vecdot(r, r), 1.0, 0.0, 1.0, 1.0, [], []
+    for _ in range(min(STEPS, y.shape[0] + 5)):
+        residuals.append(r)
         q = matvec(kernel, p) + base * p
-        step = rr / (np.vecdot(p, q) + tiny)
+        step = rr / (xp.vecdot(p, q) + tiny)
         ratio = 1 / (1 + more * step + step * beta / (last + tiny) * (1 - ratio))
         r = r - step[:, None] * q
-        rr, before = np.vecdot(r, r), rr
+        rr, before = xp.vecdot(r, r), rr
         beta, last = rr / (before + tiny), step
         scalars.append((step * ratio, beta * ratio**2, zeta))
         p, zeta = r + beta[:, None] * p, zeta * ratio
-    coefficients, g = [], 0
+    coefficients, g = [], 0.0
     for a, b, zeta in reversed(scalars):
         g = a + b * g
         coefficients.append(zeta * g)
-    return np.stack(coefficients[::-1], axis=-1).swapaxes(0, 1) @ residuals.swapaxes(0, 1)
+    return xp.permute_dims(xp.stack(coefficients[::-1], axis=-1), (1, 0, 2)) @ xp.stack(residuals, axis=1)
 
 
 # --- lasso ------------------------------------------------------------------------------------------------------------
 
 
+@_on_the_host
 def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
     """The items with a weight in a lasso regression of the full accuracy on all items, and those weights.
 
@@ -114,7 +131,6 @@ def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
     position, many sets of weights are optimal, and the noise picks one with no more weights than models.  (The
     coordinate descent of the authors' code ends in some other optimum, with more of them, so at a larger penalty.)
     """
-    source = backend.to_numpy(source)
     n_items = checked_budget(source.shape[1], n)
     y, noisy = source.mean(axis=1), source + 1e-6 * rng.standard_normal(source.shape)
     mean = noisy.mean(axis=0)
@@ -136,6 +152,7 @@ def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
 # --- double optimisation ----------------------------------------------------------------------------------------------
 
 
+@_on_the_host
 def double_optimize(source, n, rng, rates=(0.1, 0.001), decay=1e-4, steps=1000, patience=100):
     """Weights w and a choice p of the items, learned together by gradient descent: sum over C of w s / n.
 
@@ -143,7 +160,6 @@ def double_optimize(source, n, rng, rates=(0.1, 0.001), decay=1e-4, steps=1000, 
     and p is projected on {0 <= p <= 1, sum p = n}.  The loss is the mean squared error of the accuracy on four fifths
     of the sources; the rest say when to stop, and which step was the best (Zhang, Dorner & Hardt 2025).
     """
-    source = backend.to_numpy(source)
     n_items = checked_budget(source.shape[1], n)
     shuffled = rng.permutation(n_items)  # all p are equal at first: which items come first must not matter
     train, valid = _two_parts(source[:, shuffled], 0.8, rng)
@@ -193,6 +209,7 @@ def _capped_simplex(p, n):
 # --- anchor points ----------------------------------------------------------------------------------------------------
 
 
+@_on_the_host
 def anchor_points_weighted(source, n, rng):
     """The medoids of n clusters of items, each weighted by its cluster's share of the items (Vivek et al. 2024).
 
@@ -200,12 +217,12 @@ def anchor_points_weighted(source, n, rng):
     Rousseeuw 2021).  An item on which all sources score the same has no correlation: it is at distance 0 from those of
     the same score, 1 from all others.  (The authors' code gives all such items to the first anchor.)
     """
-    source = backend.to_numpy(source)
     n_items = checked_budget(source.shape[1], n)
     core, nearest = _medoids(1 - _correlations(source), n, rng)
     return core, np.bincount(nearest, minlength=n) / n_items, 0.0
 
 
+@_on_the_host
 def anchor_points_predictor(source, n, rng):
     """The medoids of n clusters of items, from which the others are predicted by least squares over the sources.
 
@@ -215,7 +232,6 @@ def anchor_points_predictor(source, n, rng):
     Items on which all sources score the same are predicted without an anchor, and are anchors only when the others are
     fewer than n.  (The authors' code leaves the n observed items out of the mean.)
     """
-    source = backend.to_numpy(source)
     n_items = checked_budget(source.shape[1], n)
     mean, deviation = source.mean(axis=0), source.std(axis=0)
     varying = np.flatnonzero(deviation > 1e-6)
@@ -259,8 +275,8 @@ def _medoids(distance, n, rng):
 
 def _two_parts(source, share, rng):
     """Two random parts of the source models: this share of them, at least two, and the rest, at least one."""
-    n_models = len(source)
+    n_models, xp = source.shape[0], namespace(source)
     if n_models < 3:
         raise ValueError(f"{n_models} source models can't be parted into some to learn from and some to validate on")
-    rows, first = rng.permutation(n_models), max(int(share * n_models), 2)
-    return source[rows[:first]], source[rows[first:]]
+    rows, first = asarray_like(rng.permutation(n_models), source), max(int(share * n_models), 2)
+    return xp.take(source, rows[:first], axis=0), xp.take(source, rows[first:], axis=0)

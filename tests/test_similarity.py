@@ -1,3 +1,5 @@
+import tracemalloc
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -77,6 +79,49 @@ def test_any_array_library(kind, over, matrix):
     found = bp.model_similarity(strict(matrix[:20]), strict(matrix[20:]), kind, over)
     found = np.asarray(found.to_device(array_api_strict.Device("CPU_DEVICE")))
     assert found == pytest.approx(bp.model_similarity(matrix[:20], matrix[20:], kind, over), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float64])
+def test_blocks_of_models_and_scores_in_bytes_change_nothing(kind, dtype, matrix):
+    device = array_api_strict.Device("device1")
+    scores = matrix.astype(dtype)
+    expected = bp.pairwise_similarity(matrix, matrix[:7], kind)
+    for convert in (np.asarray, lambda values: array_api_strict.asarray(values, device=device)):
+        first, second = convert(scores), convert(scores[:7])
+        for bound in (2_500, 10_000, 10**6):  # 3 models by 1, 10 by 4, all
+            found = bp.pairwise_similarity(first, second, kind, max_memory=bound)
+            assert type(found) is type(first)
+            found = found if isinstance(found, np.ndarray) else found.to_device(array_api_strict.Device("CPU_DEVICE"))
+            assert np.array_equal(np.asarray(found), expected)  # sums of 0 and 1 are exact
+    mixed = bp.pairwise_similarity(scores, matrix[:7], kind)
+    assert mixed.dtype == np.float64 and np.array_equal(mixed, expected)
+    with pytest.raises(ValueError, match="max_memory is 2,000 bytes, and the smallest part takes 2,176; allow as many"):
+        bp.pairwise_similarity(matrix, matrix, kind, max_memory=2_000)
+
+
+def test_single_precision_in_single_precision_out(matrix):
+    found = bp.pairwise_similarity(matrix.astype(np.float32), matrix.astype(np.float32))
+    assert found.dtype == np.float32
+    assert found == pytest.approx(bp.pairwise_similarity(matrix, matrix), abs=1e-5)
+
+
+def peak(first, second, **bound):
+    """The most bytes that the similarities of two groups of models take beside their inputs."""
+    tracemalloc.start()
+    try:
+        bp.pairwise_similarity(first, second, **bound)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(400, 300), (300, 2_000), (700, 20)])
+def test_the_bound_on_memory_holds(shape, rng):
+    scores = rng.integers(0, 2, shape, dtype=np.uint8)
+    result = 8 * shape[0] ** 2
+    assert peak(scores, scores, max_memory=2**20) - result < 2**20
+    assert peak(scores, scores) - result > 2**20  # negative control
 
 
 def test_what_is_refused(matrix):
