@@ -12,16 +12,16 @@ import numpy as np
 
 from . import designs, estimators
 from .experiments import budget_items
-from .readers import read_any, read_results
-from .session import EvaluationSession, SessionEstimate, _ess_of_width
+from .readers import named, read_any, read_results
+from .session import ROUNDS, EvaluationSession, SessionEstimate, ess_of_width, write_json
 
 UNIFORM = "95% score interval of cross-fitted AIPW: it holds if these items were drawn uniformly at random"
-EPILOG = """example, with sample logs of lm-evaluation-harness (tables and run folders of HELM do as well):
+EPILOG = f"""example, with sample logs of lm-evaluation-harness (tables and run folders of HELM do as well):
   python -m benchpred_utils check logs/*
   python -m benchpred_utils items logs/* --budget 50 --session mine.json --samples samples.json
   lm_eval ... --samples samples.json --log_samples --output_path runs
   python -m benchpred_utils estimate runs --session mine.json
-The last three are repeated until the budget is spent, about ten times; with items --one-round once is enough."""
+The last three are repeated until the budget is spent, {ROUNDS} times; with items --rounds 3, say, three times."""
 
 
 def check(args):
@@ -30,29 +30,24 @@ def check(args):
         accuracy, more = scores.accuracy, "" if scores.domains is None else f", {len(set(scores.domains))} domains"
         kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
         print(f"{path}: {scores.n_models} models x {scores.n_items} items{more}; scores {kind}")
-        print(f"  models {', '.join(scores.models[:3])} ...; items {', '.join(scores.items[:3])} ...")
+        print(f"  models {named(scores.models)}; items {named(scores.items)}")
         print(f"  accuracy {accuracy.min():.3f} to {accuracy.max():.3f}")
         if scores.n_models > scores.n_items:
             print("  more models than items: if its rows are items, transpose it")
 
 
 def items(args):
-    source, plan = _resume(args.session) if Path(args.session).exists() else _begin(args)
+    source, plan, _ = _resume(args.session) if Path(args.session).exists() else _begin(args)
     names = plan.next_items() if isinstance(plan, EvaluationSession) else plan
     if args.samples:
-        _write(args.samples, _by_task(names, args.task))
+        Path(args.samples).write_text(json.dumps(_by_task(names, args.task)), encoding="utf-8")
     print("\n".join(names) if names else "nothing: the evaluation is done", file=sys.stdout if names else sys.stderr)
 
 
 def estimate(args):
-    settings = _settings(args.session) if args.session else {}
-    options = [getattr(args, name) or settings.get(name) for name in ("metric", "filter")]
-    results = read_results(args.results, *options, sources=args.sources or _paths(args.session, settings))
-    if args.session:
-        source, plan = _resume(args.session)
-    else:
-        source, plan = read_any(args.sources, args.metric, args.filter, args.missing), None
-    results = _known(results, source)
+    source, plan, settings = _resume(args.session) if args.session else _without_session(args)
+    metric, filter = (getattr(args, name) or settings[name] for name in ("metric", "filter"))
+    results = _known(read_results(args.results, metric, filter, sources=_paths(settings, args.session)), source)
     if isinstance(plan, EvaluationSession):
         found, todo = _recorded(plan, results), plan.next_items()
         _save(args.session, plan, settings)
@@ -62,12 +57,11 @@ def estimate(args):
 
 
 def one_round(source, results, plan=None):
-    """The SessionEstimate from items drawn uniformly at random: `results` by item, `plan` the items in order of drawing.
+    """The SessionEstimate from `results`, by item, of items drawn uniformly at random: `plan`, in order of drawing.
 
     Without a plan the items of `results` are put into an order of their own, as good as random: the folds need one.
     """
-    lacking = [name for name in plan or [] if name not in results]
-    if lacking:
+    if lacking := [name for name in plan or [] if name not in results]:
         raise ValueError(
             f"{len(lacking)} of the {len(plan)} items lack a result, the first is {lacking[0]}; run them all"
         )
@@ -79,7 +73,7 @@ def one_round(source, results, plan=None):
     value, lower, upper = (end.item() for end in estimators.aipw_cross_fitted(source.values, core, observed))
     first = n < source.n_items and core.max() < n
     limit = f"these are the first {n} items, as --limit gives them: no random sample; draw items with --one-round"
-    ess = _ess_of_width(value, upper - lower, n, source.n_items)
+    ess = ess_of_width(value, upper - lower, n, source.n_items)
     return SessionEstimate(value, lower, upper, n, float(ess), UNIFORM, (limit,) if first else ())
 
 
@@ -89,61 +83,65 @@ def one_round(source, results, plan=None):
 def _begin(args):
     if not args.sources or (args.budget is None) == (args.precision is None):
         raise ValueError(f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H")
-    source, rng = read_any(args.sources, args.metric, args.filter, args.missing), np.random.default_rng(args.seed)
+    if args.one_round and args.budget is None:
+        raise ValueError("--one-round draws a number of items: give --budget N instead of --precision")
+    source, _, settings = _without_session(args)
+    rng = np.random.default_rng(args.seed)
     if args.one_round:
         n = budget_items(args.budget, source.n_items)
         plan = source.items[designs.uniform(source.values, n, rng)].tolist()  # in the order of drawing
     else:
-        plan = EvaluationSession(source, budget=args.budget, precision=args.precision, rng=rng)
+        plan = EvaluationSession(source, budget=args.budget, precision=args.precision, rounds=args.rounds, rng=rng)
+    _save(args.session, plan, settings)
+    return source, plan, settings
+
+
+def _without_session(args):
+    """The sources that the command line names, no plan, and the settings by which a session will find them again."""
     settings = {name: getattr(args, name) for name in ("metric", "filter", "missing")}
-    folder = Path(args.session).resolve().parent
-    _save(args.session, plan, settings | {"paths": [os.path.relpath(path, folder) for path in args.sources]})
-    return source, plan
-
-
-def _save(path, plan, settings):
-    """Write the session, or the items of the one round, and the way to the sources: whole or not at all."""
-    temporary = Path(f"{path}.{os.getpid()}")
-    if isinstance(plan, EvaluationSession):
-        plan.save(temporary)
-        plan = json.loads(temporary.read_text(encoding="utf-8"))
-    else:
-        plan = {"format": "one round", "items": plan}
-    _write(temporary, plan | {"sources": settings})
-    os.replace(temporary, path)
-
-
-def _write(path, content):
-    Path(path).write_text(json.dumps(content), encoding="utf-8")
-
-
-def _settings(path):
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))["sources"]
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is not a session that `items` began") from None
-
-
-def _paths(path, settings):
-    return [Path(path).resolve().parent / name for name in settings["paths"]]
+    settings["paths"] = [os.path.relpath(path, _folder(args.session)) for path in args.sources]
+    return _read(settings, args.session), None, settings
 
 
 def _resume(path):
-    settings = _settings(path)
-    source = read_any(_paths(path, settings), settings["metric"], settings["filter"], settings["missing"])
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    """The sources, the session or the items of the one round, and the settings."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        settings = content["sources"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a session that `items` began") from None
+    source = _read(settings, path)
     if content["format"] == "one round":
-        return source, content["items"]
+        return source, content["items"], settings
     session = EvaluationSession.resume(path, source)
     session.path = None  # it is saved by _save, with the way to its sources
-    return source, session
+    return source, session, settings
+
+
+def _save(path, plan, settings):
+    """Write the session, or the items of the one round, and the way to the sources."""
+    content = plan.content() if isinstance(plan, EvaluationSession) else {"format": "one round", "items": plan}
+    write_json(path, content | {"sources": settings})
+
+
+def _read(settings, session):
+    return read_any(_paths(settings, session), settings["metric"], settings["filter"], settings["missing"])
+
+
+def _paths(settings, session):
+    """The paths of the sources, which the settings count from the session's folder, as one would write them here."""
+    return [os.path.relpath(_folder(session) / path) for path in settings["paths"]]
+
+
+def _folder(session):
+    return Path(session).resolve().parent if session else Path.cwd()
 
 
 # --- items and results ------------------------------------------------------------------------------------------------
 
 
 def _by_task(names, task):
-    """What lm_eval --samples wants, {task: doc_ids}: ascending, since the harness would mislabel them in another order."""
+    """What lm_eval --samples wants, {task: doc_ids}: ascending, since the harness mislabels them in another order."""
     found = {}
     for name in names:
         of, _, number = name.rpartition(":")
@@ -173,12 +171,10 @@ def _recorded(session, results):
         session.record(new, [results[name] for name in new])
     found, again = session.estimate(), [name for name in results if name in session._results]
     session.record(again, [results[name] for name in again])  # refused where a result has changed
-    nothing = (
-        ("no result is new: these are not of the items that were asked for",)
-        if found.n == n and not session.done
-        else ()
-    )
-    return found._replace(warnings=found.warnings + nothing)
+    if found.n == n and not session.done:
+        nothing = "no result is new: these are not of the items that were asked for"
+        found = found._replace(warnings=(*found.warnings, nothing))
+    return found
 
 
 def _report(found, todo, source, args):
@@ -193,50 +189,47 @@ def _report(found, todo, source, args):
 
 
 def _parser():
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "python -m benchpred_utils", description=__doc__, epilog=EPILOG, formatter_class=raw
-    )
+    parser = argparse.ArgumentParser("python -m benchpred_utils", description=__doc__, epilog=EPILOG)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("--metric", help="which metric to read, where logs hold several")
     reading.add_argument("--filter", help="which filter of lm-evaluation-harness to read, where logs hold several")
-    reading.add_argument(
-        "--missing", choices=("error", "drop"), default="error", help="drop items that some model lacks"
-    )
+    reading.add_argument("--missing", choices=("error", "drop"), default="error", help="drop: the items that some lack")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add = lambda run, text: commands.add_parser(run.__name__, parents=[reading], help=text, description=text)
-    one = add(items, "say which items to run next; begins a session where there is none")
-    one.add_argument(
-        "sources", nargs="*", metavar="SOURCES", help="the source scores: tables, sample logs, run folders"
-    )
-    one.add_argument(
-        "--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there"
-    )
-    one.add_argument(
-        "--budget", type=lambda n: float(n) if "." in n else int(n), help="items to run (below 1: a fraction)"
-    )
-    one.add_argument("--precision", type=float, help="stop when the interval is this far to either side")
-    one.add_argument(
-        "--one-round", action="store_true", help="draw all items at once, uniformly: a wider interval, one run"
-    )
-    one.add_argument("--seed", type=int, help="of the draw")
-    one.add_argument("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
-    one.add_argument("--task", help="the task's name for --samples, where the items are only numbers")
-    two = add(estimate, "record results, and say what they say")
-    two.add_argument(
-        "results", nargs="+", metavar="RESULTS", help="results of one model: item, score as CSV or JSONL; logs"
-    )
-    of = two.add_mutually_exclusive_group(required=True)
-    of.add_argument("--session", metavar="FILE", help="the evaluation that `items` began")
-    of.add_argument(
-        "--sources", nargs="+", help="for results of items drawn uniformly at random, or of all, without a session"
-    )
-    two.add_argument("--json", action="store_true", help="print JSON")
-    three = add(check, "say what files hold, or what is wrong with them")
-    three.add_argument("files", nargs="+", metavar="FILE")
-    for command, run in ((one, items), (two, estimate), (three, check)):
+
+    def add(run, text):
+        command = commands.add_parser(run.__name__, parents=[reading], help=text, description=text)
         command.set_defaults(run=run)
+        return command
+
+    _items_options(add(items, "say which items to run next; begins a session where there is none"))
+    _estimate_options(add(estimate, "record results, and say what they say"))
+    add(check, "say what files hold, or what is wrong with them").add_argument("files", nargs="+", metavar="FILE")
     return parser
+
+
+def _items_options(command):
+    def number(text):
+        return float(text) if "." in text else int(text)
+
+    add, rounds = command.add_argument, command.add_mutually_exclusive_group()
+    add("sources", nargs="*", metavar="SOURCES", help="the source scores: tables, sample logs, run folders")
+    add("--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there")
+    add("--budget", type=number, metavar="N", help="items to run (below 1: a fraction)")
+    add("--precision", type=float, metavar="H", help="stop when the interval is this far to either side")
+    rounds.add_argument("--rounds", type=int, metavar="R", help=f"runs that share the budget (default {ROUNDS})")
+    rounds.add_argument("--one-round", action="store_true", help="draw all items at once, uniformly: a wider interval")
+    add("--seed", type=int, help="of the draw")
+    add("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
+    add("--task", help="the task's name for --samples, where the items are only numbers")
+
+
+def _estimate_options(command):
+    add, of = command.add_argument, command.add_mutually_exclusive_group(required=True)
+    add("results", nargs="+", metavar="RESULTS", help="results of one model: item, score as CSV or JSONL; logs")
+    of.add_argument("--session", metavar="FILE", help="the evaluation that `items` began")
+    of.add_argument("--sources", nargs="+", help="for results of random items, or of all, without a session")
+    add("--json", action="store_true", help="print JSON")
 
 
 def main(arguments=None):

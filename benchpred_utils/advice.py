@@ -125,7 +125,8 @@ def _measure(scores, n, target, rounds, rng):
         return _Found({})
     values, m = scores.values[np.argsort(scores.accuracy, kind="stable")], scores.n_models
     h = max(1, m // 4)
-    folds = [np.arange(m - h, m)] if target == "new" else np.array_split(rng.permutation(m), m // h)[: 4 if m < FEW else 2]
+    few = 4 if m < FEW else 2
+    folds = [np.arange(m - h, m)] if target == "new" else np.array_split(rng.permutation(m), m // h)[:few]
     most, variances = m - max(map(len, folds)), {}
     for size in [most, *(most // 2**k for k in range(1, 4) if most // 2**k > 1)]:
         rest = [np.setdiff1d(np.arange(m), fold) for fold in folds]

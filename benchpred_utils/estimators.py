@@ -217,7 +217,8 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     target's estimate depends on which other ones are evaluated.)
     """
     xp = namespace(source)
-    validation, part, whole = _pca_parts(source, observed.dtype)
+    validation, part, whole = _pca_parts(source)
+    observed = xp.astype(observed, xp.float64, copy=False)  # the secular equation's terms differ by more than single
     truth = xp.mean(validation, axis=1)
     ranks = sorted({min(rank, part.variances.shape[0]) for rank in ranks})
     best = xp.zeros(core.shape[0], dtype=xp.int64, device=device(source))
@@ -244,9 +245,9 @@ class _Components(NamedTuple):
 
 
 @once_per_source
-def _pca_parts(source, dtype):
+def _pca_parts(source):
     """The validation rows, the components of the other rows, and those of all rows."""
-    xp, source = namespace(source), floating(source, dtype)
+    xp, source = namespace(source), floating(source, namespace(source).float64)
     order = xp.argsort(xp.mean(source, axis=1))
     held_out = asarray_like([i % 4 == 2 for i in range(source.shape[0])], source)
     rows = lambda chosen: xp.take(source, order[chosen], axis=0)

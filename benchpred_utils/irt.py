@@ -18,6 +18,7 @@ from . import backend
 from .backend import asarray_like, device, namespace
 from .designs import checked_budget
 from .estimators import Estimate, matvec
+from .lbfgs import minimum
 from .shared import chunks, once_per_source
 
 __all__ = [
@@ -41,8 +42,8 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 # fifth of them held out (interpolation, n = 50, mean over the six benchmarks) the gap of p-IRT is 4.10 points at 1e-6,
 # 3.82 at 0.01, 3.72 at 0.1 and 5.27 at 1.
 RIDGE = 0.1
-BLOCK = 2**22  # bytes
-ALL = (slice(None),)  # items in one block
+BLOCK = 2**22  # bytes of working arrays that a processor's cache holds: half the time of blocks beyond it
+ALL = (slice(None),)  # the items, in one block
 _threads = ThreadpoolController()  # one thread: rounding differs with their number, and k-means sees it
 
 
@@ -64,18 +65,22 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6, limit=5000, dtype=None, max_memor
     ten steps gain less than `tolerance` of the log posterior apiece.  All arrays stay on the device of `scores`.
 
     The precision is `dtype`, else that of `scores` (float64 for scores in bytes); in float32 no tolerance below 1e-6
-    can be met.  Items are worked on in blocks of `max_memory` bytes, beside which the fit takes some 20 times the
-    parameters' memory in float64, and M x M numbers.  BLOCK fits a processor's cache; a GPU wants 2**28 and more.
+    can be met.  Items are worked on in blocks, whose arrays take `max_memory` bytes: BLOCK suits a processor's cache,
+    and a GPU wants 2**28 or more.  Beside them it takes some 25 float64 numbers a parameter, and a few M x M matrices.
     """
     xp, n_models = namespace(scores), scores.shape[0]
-    dtype = backend.floating(scores[:1, :1], dtype).dtype
-    blocks = chunks(scores.shape[1], n_models * xp.finfo(dtype).bits, max_memory)  # for eight arrays (M, block)
-
+    dtype = _dtype(scores, dtype)
+    blocks = chunks(scores.shape[1], n_models * xp.finfo(dtype).bits, max_memory)  # eight arrays (M, block) at a time
     objective = lambda x: _objective(xp.astype(x, dtype), scores, blocks)
     preconditioner = lambda x: _preconditioner(xp.astype(x, dtype), n_models, blocks)
     x = xp.astype(_start(scores, min(dims, *scores.shape), blocks, dtype), xp.float64)
-    x = xp.astype(_minimum(objective, preconditioner, x, tolerance, limit), dtype)
+    x = xp.astype(minimum(objective, preconditioner, x, tolerance, limit), dtype)
     return TwoPL(x[:n_models, :-1], x[n_models:, :])
+
+
+def _dtype(scores, dtype=None):
+    """The precision in which scores are worked on: `dtype`, else their own, else float64."""
+    return backend.floating(scores[:1, :1], dtype).dtype
 
 
 def _start(scores, dims, blocks=ALL, dtype=None):
@@ -155,68 +160,11 @@ def _preconditioner(x, n_models, blocks=ALL):
     return inverse
 
 
-# --- L-BFGS on the device of its arrays -------------------------------------------------------------------------------
-
-
-def _minimum(objective, preconditioner, x, tolerance, limit):
-    """Near x, where `objective`, which gives a value and a gradient, is least: L-BFGS (Nocedal & Wright 2006, ch. 7).
-
-    `preconditioner` gives an approximate inverse Hessian at x, as a function of a gradient; it is asked every ten steps.
-    """
-    value, g = objective(x)
-    pairs = []
-    for k in range(limit):
-        if k % 10 == 0:
-            inverse, before = preconditioner(x), value
-        last, last_g, last_value = x, g, value
-        x, value, g = _line_search(objective, x, value, g, _direction(g, pairs, inverse))
-        s, y = x - last, g - last_g
-        pairs = [*pairs[-4:], (s, y, _dot(s, y))]
-        if not value < last_value or (k % 10 == 9 and before - value <= 10 * tolerance * max(abs(value), 1.0)):
-            break
-    return x
-
-
-def _direction(g, pairs, inverse):
-    """Minus the gradient g times the inverse Hessian, from the last steps s and changes of the gradient y (alg. 7.4)."""
-    taken = []
-    for s, y, sy in reversed(pairs):
-        taken.append(_dot(s, g) / sy)
-        g = g - taken[-1] * y
-    g = inverse(g)
-    for s, y, sy in pairs[-1:]:
-        g = g * (sy / _dot(y, inverse(y)))
-    for s, y, sy in pairs:
-        g = g + (taken.pop() - _dot(y, g) / sy) * s
-    return -g
-
-
-def _line_search(objective, x, value, g, d):
-    """From x in the direction d to where the weak Wolfe conditions hold, by bisection: the new x, value and gradient."""
-    slope, low, high, size = float(_dot(g, d)), 0.0, float("inf"), 1.0
-    for _ in range(30):
-        new = x + size * d
-        new_value, new_g = objective(new)
-        if not new_value <= value + 1e-4 * size * slope:
-            high = size
-        elif float(_dot(new_g, d)) < 0.9 * slope:
-            low = size
-        else:
-            return new, new_value, new_g
-        size = min((low + high) / 2, 2 * size)
-    return x, value, g
-
-
-def _dot(a, b):
-    xp = namespace(a)
-    return xp.reshape(a, (-1,)) @ xp.reshape(b, (-1,))
-
-
 def _fit_fast(source):
     """The 2PL in single precision: faster, with the estimation gap of the converged fit (see the tests)."""
     with _threads.limit(limits=1):
         fit = fit_2pl(source, dtype=namespace(source).float32)
-    return TwoPL(*(namespace(source).astype(values, source.dtype) for values in fit))
+    return TwoPL(*(namespace(source).astype(values, _dtype(source)) for values in fit))
 
 
 _fitted = once_per_source(_fit_fast)
@@ -233,6 +181,7 @@ def logistic_map(x, offset, observed, ridge, limit=200):
     """
     xp = namespace(x)
     k = x.shape[2]
+    rounding = xp.finfo(x.dtype).eps
     products = xp.reshape(x[..., :, None] * x[..., None, :], (*x.shape[:2], k * k))
     penalty = ridge * xp.eye(k, dtype=x.dtype, device=device(x))
 
@@ -248,10 +197,10 @@ def logistic_map(x, offset, observed, ridge, limit=200):
         step = xp.linalg.solve(hessian, ((p - observed) @ x + ridge * beta)[..., None])[..., 0]
         new = beta - size[..., None] * step
         new_value, new_p = objective(new)
-        better = new_value <= value + 1e-12 * (1 + xp.abs(value))
+        better = new_value <= value + 1e3 * rounding * (1 + xp.abs(value))
         beta, p = xp.where(better[..., None], new, beta), xp.where(better[..., None], new_p, p)
         value, size = xp.where(better, new_value, value), xp.where(better, xp.ones_like(size), size / 2)
-        if xp.max(xp.abs(step)) < 1e-7:  # convergence is quadratic
+        if xp.max(xp.abs(step)) < 7 * rounding**0.5:  # convergence is quadratic
             break
     return beta
 
@@ -279,7 +228,8 @@ def irt_anchors(source, n, rng):
     """The items nearest to the centres of n clusters of item parameters (a, b): k-means (Polo et al. 2024).
 
     Gives (core (n,), cluster shares (n,), items (N, K + 1), lambda) to `p_irt` and `gp_irt`, which see the same draws.
-    An item nearest to two centres is taken once, and the next nearest for the second; k-means is started once.
+    An item nearest to two centres is taken once, and the next nearest for the second.  k-means (scikit-learn, on the
+    host) is started once.
     """
     n_items = checked_budget(source.shape[1], n)
     items = backend.to_numpy(_fitted(source).items)
@@ -293,11 +243,11 @@ def irt_anchors(source, n, rng):
 
 def _distinct(cost):
     """For each row of cost (n, N) in turn the cheapest column that is not taken yet: (n,).  It writes on `cost`."""
-    core = np.empty(len(cost), dtype=np.int64)
-    for i, row in enumerate(cost):
-        core[i] = row.argmin()
+    core = []
+    for i in range(cost.shape[0]):
+        core.append(int(namespace(cost).argmin(cost[i, :])))
         cost[:, core[i]] = np.inf
-    return core
+    return np.array(core, dtype=np.int64)
 
 
 def p_irt(source, core, observed, shares, items, mixture):
@@ -334,11 +284,12 @@ def _mixture(source, n):
     xp = namespace(source)
     if source.shape[0] < 2:
         raise ValueError("one source model isn't enough: some are left out of the fit to see how far it is off")
-    held_out = asarray_like(np.arange(source.shape[0]) % 5 == 0, source)
-    items, rows = _fit_fast(source[~held_out, :]).items, source[held_out, :]
+    held_out = np.arange(source.shape[0]) % 5 == 0
+    select = lambda which: xp.take(source, asarray_like(np.flatnonzero(which), source), axis=0)
+    items, rows = _fit_fast(select(~held_out)).items, backend.floating(select(held_out))
     predicted = _predicted(_abilities(items[None, ::2, :], rows[None, :, ::2], RIDGE)[0, ...], items[1::2, :])
     b = float(xp.mean(xp.abs(xp.mean(predicted, axis=1) - xp.mean(rows[:, 1::2], axis=1))))
-    return b**2 / (float(xp.mean(xp.var(source, axis=1))) / (4 * n) + b**2)
+    return b**2 / (float(xp.mean(xp.var(backend.floating(source), axis=1))) / (4 * n) + b**2)
 
 
 # --- metabench --------------------------------------------------------------------------------------------------------
@@ -371,26 +322,35 @@ def metabench(source, core, observed, items, coefficients):
 
 @once_per_source
 def _metabench_items(source, n):
-    source = backend.to_numpy(source)
+    xp = namespace(source)
     theta, items = _fit_by_alternation(source)
-    p = _predicted(np.quantile(theta, (np.arange(n) + 0.5) / n)[:, None], items)  # (n, N)
+    quantiles = np.quantile(backend.to_numpy(theta), (np.arange(n) + 0.5) / n)
+    p = _predicted(asarray_like(quantiles, theta)[:, None], items)  # (n, N)
     core = _distinct(-(items[:, 0] ** 2) * p * (1 - p))  # the Fisher information
-    ability = _abilities(items[None, core], source[None, :, core], 1.0)[0, :, 0]  # as a target's will be
-    terms = _spline_terms(ability, source[:, core].mean(axis=1))
-    return core, items[core], _fit_additive(terms, source.mean(axis=1))
+    index = asarray_like(core, source)
+    own, observed = xp.take(items, index, axis=0), backend.floating(xp.take(source, index, axis=1))
+    ability = _abilities(own[None, ...], observed[None, ...], 1.0)[0, :, 0]  # as a target's will be
+    terms, y = _spline_terms(ability, xp.mean(observed, axis=1)), xp.sum(source, axis=1, dtype=theta.dtype) / p.shape[1]
+    coefficients = _fit_additive(*map(backend.to_numpy, (terms, y)))  # small: on the host
+    return core, backend.to_numpy(own), coefficients
 
 
 def _fit_by_alternation(source, times=2):
     """Abilities (M,) and items (N, 2) of a one-dimensional 2PL with the priors of `fit_2pl`, either side in turn."""
+    xp = namespace(source)
     n_models, n_items = source.shape
-    logit = lambda right, of: np.log((right + 0.5) / (of - right + 0.5))
-    theta = logit(source.sum(axis=1), n_items)
-    theta = (theta - theta.mean()) / max(theta.std(), 1e-6)
-    centre = logit(source.sum(axis=0), n_models).mean()  # of the intercepts' prior
+    logit = lambda right, of: xp.log((right + 0.5) / (of - right + 0.5))
+    right = lambda axis: xp.sum(source, axis=axis, dtype=_dtype(source))
+    theta = logit(right(1), n_items)
+    theta = (theta - xp.mean(theta)) / max(float(xp.std(theta)), 1e-6)
+    prior = xp.stack([xp.zeros_like(theta[0]), xp.mean(logit(right(0), n_models))])  # of slope and intercept
+    side = lambda function, parts: xp.concat([function(backend.floating(part)[None, ...])[0, ...] for part in parts])
     for _ in range(times):
-        x = np.stack([theta, np.ones(n_models)], axis=1)
-        items = logistic_map(x[None], np.full((1, n_models), centre), source.T[None], 1.0)[0] + [0.0, centre]
-        theta = _abilities(items[None], source[None], 1.0)[0, :, 0]
+        x = xp.stack([theta, xp.ones_like(theta)], axis=1)[None, ...]
+        by_item = (xp.matrix_transpose(source[:, part]) for part in chunks(n_items, 64 * n_models))
+        items = prior + side(lambda s: logistic_map(x, x @ prior, s, 1.0), by_item)
+        by_model = (source[part, :] for part in chunks(n_models, 64 * n_items))
+        theta = side(lambda s: _abilities(items[None, ...], s, 1.0), by_model)[:, 0]
     return theta, items
 
 
@@ -406,7 +366,8 @@ def _spline_terms(*variables):
     terms = []
     for values, (low, high, segments) in zip(variables, _KNOTS):
         place = (xp.clip(values, low, high) - low) / (high - low) * segments
-        u = xp.abs(place[..., None] + 1 - asarray_like(np.arange(segments + 3.0), values))  # to each spline's middle
+        middles = xp.arange(segments + 3, dtype=values.dtype, device=device(values)) - 1
+        u = xp.abs(place[..., None] - middles)
         terms.append((xp.clip(2 - u, 0.0, None) ** 3 - 4 * xp.clip(1 - u, 0.0, None) ** 3) / 6)
     return xp.concat(terms, axis=-1)
 
@@ -437,7 +398,8 @@ def sorted_by_difficulty(source, n, rng):
     Gives (core (n,), places (n,)) to `sort_and_search`, the place of an item being its position 0, ..., N - 1.
     """
     n_items = checked_budget(source.shape[1], n)
-    order = np.argsort(-backend.to_numpy(source).mean(axis=0), kind="stable")
+    xp = namespace(source)
+    order = backend.to_numpy(xp.argsort(-xp.sum(source, axis=0, dtype=xp.float64), stable=True))
     places = ((np.arange(n) + rng.random()) * (n_items / n)).astype(np.int64)
     return order[places], places.astype(float)
 

@@ -17,6 +17,7 @@ from .scores import Scores
 
 __all__ = ["read_any", "read_helm", "read_lm_eval", "read_results", "read_scores"]
 
+KEY = ["model", "item"]
 ROW = ["model", "item", "score", "file", "place", "question", "domain"]
 WORDS = {"true": "1", "false": "0"}
 MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
@@ -41,8 +42,9 @@ def read_lm_eval(paths, metric=None, filter=None, missing="error"):
     """The Scores in sample logs of lm-evaluation-harness: `samples_*.jsonl`, or folders that hold some, of any models.
 
     A model is named by its log's folder, an item "task:doc_id"; ``paths={name: path or paths}`` gives other names.
-    Repeats, in one log or several, are averaged; tasks are domains.  `metric` and `filter` must be said where a log has several.
-    Raises ValueError, naming file and line; warns when one item is not the same question in all logs (its hash differs).
+    Repeats, in one log or several, are averaged; tasks are domains.  `metric` and `filter` must be said where a log
+    has several.  Raises ValueError, naming file and line; warns when one item is not the same question in all logs (its
+    hash differs).
     """
     return _matrix(_lm_eval(paths, metric, filter), missing, "lm_eval", repeats=True)
 
@@ -66,9 +68,9 @@ def read_any(paths, metric=None, filter=None, missing="error"):
 def read_results(paths, metric=None, filter=None, sources=()):
     """The scores of one model on any of the items, as read by `read_any`: a Series of scores, by item.
 
-    Also JSON lines {"item": ..., "score": ...}; a table of one model needs no column model.  Missing scores are left out.
-    Raises ValueError as the other readers, and when the files hold several models; warns when an item is not the same
-    question as in the files `sources`.
+    Also JSON lines {"item": ..., "score": ...}; a table of one model needs no column model.  Missing scores are left
+    out.  Raises ValueError as the other readers, and when the files hold several models; warns when an item is not the
+    same question as in the files `sources`.
     """
     rows, repeats = _any(paths, metric, filter)
     if len(sources) and (rows["question"] != "").any():
@@ -76,9 +78,8 @@ def read_results(paths, metric=None, filter=None, sources=()):
     table = _reduced(rows, repeats).dropna(subset="score")
     models = table["model"].unique()
     if len(models) != 1:
-        raise ValueError(
-            f"{_names(_listed(paths))}: results are of one model, but {len(models)} were found: {_names(models)}"
-        )
+        found = f"{len(models)} were found: {named(models)}" if len(models) else "no score was found"
+        raise ValueError(f"{named(_listed(paths))}: results are of one model, but {found}")
     return table.set_index("item")["score"]
 
 
@@ -104,23 +105,25 @@ def _reduced(rows, repeats):
     """One row per model and item, its score a number in [0, 1] or NaN; repeats are averaged where they are allowed."""
     rows = rows.assign(score=_numbers(rows))
     _warn_of_other_questions(rows)
-    groups = rows.groupby(["model", "item"], sort=False)["score"]
-    if (several := rows.duplicated(["model", "item"], keep=False)).any():
-        differ = rows[several & (groups.transform("max") - groups.transform("min") > 1e-9)]
-        if not repeats:
-            rest = differ if len(differ) else rows[several]
-            a, b = rest[(rest[["model", "item"]] == rest[["model", "item"]].iloc[0]).all(axis=1)].iloc[:2].itertuples()
-            raise ValueError(
-                f"model {a.model} has two scores on item {a.item}: {a.score:g} ({a.file}, {a.place}) and {b.score:g} "
-                f"({b.file}, {b.place}); keep one of them, or their mean"
-            )
-        if differ.groupby(["model", "item"])["file"].nunique().gt(1).any():
-            models = _names(differ["model"].unique())
-            warnings.warn(
-                f"{models}: some items were run more than once, with different scores; these are averaged", stacklevel=4
-            )
-        rows = rows.assign(score=groups.transform("mean")).drop_duplicates(["model", "item"])
-    return rows
+    if not (several := rows.duplicated(KEY, keep=False)).any():
+        return rows
+    groups = rows.groupby(KEY, sort=False)["score"]
+    differ = rows[several & (groups.transform("max") - groups.transform("min") > 1e-9)]
+    if not repeats:
+        raise ValueError(_what_is_twice(differ if len(differ) else rows[several]))
+    if differ.groupby(KEY)["file"].nunique().gt(1).any():
+        models = named(differ["model"].unique())
+        text = f"{models}: some items were run more than once, with different scores; these are averaged"
+        warnings.warn(text, stacklevel=4)
+    return rows.assign(score=groups.transform("mean")).drop_duplicates(KEY)
+
+
+def _what_is_twice(rows):
+    a, b = rows[(rows[KEY] == rows[KEY].iloc[0]).all(axis=1)].iloc[:2].itertuples()
+    return (
+        f"model {a.model} has two scores on item {a.item}: {a.score:g} ({a.file}, {a.place}) and {b.score:g} "
+        f"({b.file}, {b.place}); keep one of them, or their mean"
+    )
 
 
 def _numbers(rows):
@@ -157,26 +160,26 @@ def _warn_of_other_questions(rows):
 def _what_is_missing(lacks, missing):
     counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
     lines = [
-        f"  {model} lacks {count} of {lacks.shape[1]} items: {_names(lacks.columns[lacks.loc[model]])}"
+        f"  {model} lacks {count} of {lacks.shape[1]} items: {named(lacks.columns[lacks.loc[model]])}"
         for model, count in counts[counts > 0].head(5).items()
     ]
-    kept = (~lacks.any()).sum()
-    way = (
-        f"missing='drop' keeps the {kept} items that all models have"
-        if kept > 1
-        else f"only {kept} items are left of all"
-    )
-    lines.append(f"{way}; without {counts.index[0]} there are {(~lacks.drop(counts.index[0]).any()).sum()}")
+    kept, most = (~lacks.any()).sum(), counts.index[0]
+    way = f"missing='drop' keeps the {kept} items that all models have"
+    way = way if kept > 1 else f"only {kept} items are left of all"
+    lines.append(f"{way}; without {most} there are {(~lacks.drop(most).any()).sum()}")
     return f"{(counts > 0).sum()} of {len(counts)} models lack scores:\n" + "\n".join(lines)
 
 
-def _names(names, most=3):
+def named(names, most=3):
+    """The first of some names, and how many more there are: words for a message."""
     names = [str(name) for name in names]
     return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
 
 
 def _listed(paths):
     paths = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    if not paths:
+        raise ValueError("no file is named; at least one is needed")
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
@@ -188,25 +191,28 @@ def _listed(paths):
 
 def _table(path):
     """The rows of a table in the wide or the long form; the header is row 1."""
-    frame = _frame(Path(path))
+    path = Path(path)
+    frame = _frame(path)
     names = [str(name).strip().lower() for name in frame.columns]
-    if {"item", "score"} <= set(names):
-        frame = frame.set_axis(names, axis=1)
-        rows = frame.assign(place=[f"row {i}" for i in frame.index])
+    is_long = {"item", "score"} <= set(names)
+    header = pd.Index(names) if is_long else frame.columns
+    if (again := header.duplicated()).any():
+        raise ValueError(f"{path}, row 1: the column {header[again][0]!r} comes twice; names must be unique")
+    if is_long:
+        rows = frame.set_axis(names, axis=1).assign(place=[f"row {i}" for i in frame.index])
     elif len(names) < 3:
         raise ValueError(
-            f"{path}: its header is {_names(frame.columns)}; needed are a column per item after the model's name, or "
+            f"{path}: its header is {named(frame.columns)}; needed are a column per item after the model's name, or "
             "the columns model, item, score, separated by commas"
         )
     else:
         rows = frame.rename(columns={frame.columns[0]: "model"}).reset_index(names="place")
         rows = rows.melt(["place", "model"], var_name="item", value_name="score")
         rows["place"] = [f"row {row}, column {item}" for row, item in zip(rows["place"], rows["item"])]
-    rows = rows.assign(file=str(path), question="")
-    rows = rows.assign(
-        **{name: value for name, value in (("model", Path(path).stem), ("domain", "")) if name not in rows}
-    )
-    return rows.assign(model=rows["model"].astype(str), item=rows["item"].astype(str))[ROW]
+    if rows.empty:
+        raise ValueError(f"{path} has no rows below its header")
+    rows = pd.DataFrame({"model": path.stem, "domain": "", **rows, "file": str(path), "question": ""})
+    return rows.astype({"model": str, "item": str})[ROW]
 
 
 def _frame(path):
@@ -219,31 +225,37 @@ def _frame(path):
         frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
         return frame.set_axis(range(2, len(frame) + 2))
     if path.suffix.lower() == ".jsonl":
-        records = list(_lines(path))
-        return pd.DataFrame([record for _, record in records], index=[number for number, _ in records])
+        numbers, records = zip(*_lines(path))
+        return pd.DataFrame(records, index=numbers)
     try:  # as text, so that names stay as they are written (007) and pandas renames no column that comes twice
-        text = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig",
-                           sep="\t" if path.suffix.lower() == ".tsv" else ",")  # fmt: skip
+        text = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False,
+                           encoding="utf-8-sig", sep="\t" if path.suffix.lower() == ".tsv" else ",")  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} can't be read as a table in UTF-8: {error}") from None
     header, text = text.iloc[0], text.iloc[1:].set_axis(range(2, len(text) + 1))
-    if (again := header.duplicated()).any():
-        raise ValueError(f"{path}, row 1: the column {header[again].iloc[0]!r} comes twice; item names must be unique")
     return text[(text != "").any(axis=1)].set_axis(header.to_list(), axis=1)
 
 
 def _lines(path):
-    """The numbered records of a file of JSON lines."""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-                assert isinstance(record, dict)
-            except (ValueError, AssertionError):
-                raise ValueError(
-                    f"{path}, line {number} is not a JSON record; was the run cut off? Delete it, or run again"
-                ) from None
-            yield number, record
+    """The numbered records of a file of JSON lines, which end as files' lines do: a text may hold other separators."""
+    found = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                found.append((number, _record(path, number, line)))
+    if not found:
+        raise ValueError(f"{path} is empty; was the run cut off? Delete it, or run again")
+    return found
+
+
+def _record(path, number, line):
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}, line {number} is not a JSON record; was the run cut off? Delete it, or run again")
+    return record
 
 
 def _any(paths, metric, filter):
@@ -264,7 +276,8 @@ def _lm_eval(paths, metric, filter):
     named = paths if isinstance(paths, dict) else {None: paths}
     tasks = {}
     for name, file in ((name, file) for name, group in named.items() for file in _logs(group)):
-        task = LOG.fullmatch(file.name)["task"] if LOG.fullmatch(file.name) else file.stem
+        log = LOG.fullmatch(file.name)
+        task = log["task"] if log else file.stem
         tasks.setdefault(task, []).append((name or file.resolve().parent.name, file))
     rows = [row for task in sorted(tasks) for row in _lm_eval_task(task, tasks[task], metric, filter)]
     return pd.DataFrame(rows, columns=ROW)
@@ -286,8 +299,8 @@ def _lm_eval_task(task, logs, metric, filter):
     where = f"{logs[0][1]} (task {task})"
     filter = _chosen("filter", filter, {record.get("filter", "none") for *_, record in lines}, where)
     lines = [line for line in lines if line[3].get("filter", "none") == filter]
-    names = lambda record: record.get("metrics") or record.keys() - LOG_FIELDS
-    metric = _chosen("metric", metric, set().union(*(names(record) for *_, record in lines)), where)
+    metrics = set().union(*(record.get("metrics") or record.keys() - LOG_FIELDS for *_, record in lines))
+    metric = _chosen("metric", metric, metrics, where)
     for model, file, number, record in sorted(lines, key=lambda line: str(line[3]["doc_id"]).zfill(9)):
         question, score = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}", record.get(metric)
         for repeat in score if isinstance(score, list) and score else [score]:
@@ -298,6 +311,8 @@ def _chosen(what, wanted, found, where):
     """The only metric or filter that is found, or the wanted one."""
     if wanted in found or wanted is None and len(found) == 1:
         return wanted or next(iter(found))
+    if not found:
+        raise ValueError(f"{where} holds no {what}")
     says = f"has no {what} {wanted!r}" if wanted else f"has {len(found)} {what}s"
     raise ValueError(f"{where} {says}; say which: {what}=" + " or ".join(map(repr, sorted(found))))
 
@@ -305,7 +320,7 @@ def _chosen(what, wanted, found, where):
 def _helm(folders, metric):
     runs = [run for path in _listed(folders) for run in _helm_runs(path)]
     if not runs:
-        raise ValueError(f"{_names(_listed(folders))}: no run of HELM is there, a folder with per_instance_stats.json")
+        raise ValueError(f"{named(_listed(folders))}: no run of HELM is there, a folder with per_instance_stats.json")
     return pd.DataFrame([row for run in runs for row in _helm_run(run, metric)], columns=ROW)
 
 
@@ -318,35 +333,40 @@ def _helm_run(run, metric):
     scenario, _, options = spec.get("name", run.name).partition(":")
     options = [option for option in options.split(",") if not option.startswith(("model=", "model_deployment="))]
     task = ":".join([scenario, *filter(None, [",".join(options)])])
-    model = (
-        spec.get("adapter_spec", {}).get("model") or run.name.partition("model=")[2].split(",")[0] or run.parent.name
-    )
+    by_folder = run.name.partition("model=")[2].split(",")[0] or run.parent.name
+    model = spec.get("adapter_spec", {}).get("model") or by_folder
     file = next(run / name for name in HELM_FILES if (run / name).exists())
-    found = _helm_stats(_json(file))
-    every = set().union(*found.values())
-    shown = set().union(*_helm_stats(_json(run / HELM_FILES[1]) or []).values()) - {"predicted_index"}
+    found = _helm_stats(file)
+    every, shown = _helm_metrics(found), _helm_metrics(_helm_stats(run / HELM_FILES[1])) - {"predicted_index"}
     metric = _chosen("metric", metric, every if metric else shown or every, file)
-    texts = {
-        i["id"]: i["input"] for i in _json(run / "instances.json") or [] if _is_plain(i) and i.get("split") != "train"
-    }
-    for instance in sorted({i for i, _ in found} | set(texts), key=lambda name: (len(name), name)):
-        question = hashlib.sha256(json.dumps(texts.get(instance, "")).encode()).hexdigest() if instance in texts else ""
-        for stats in [stats for (i, _), stats in found.items() if i == instance] or [{}]:
-            yield model, f"{task}/{instance}", stats.get(metric), str(file), f"instance {instance}", question, task
+    instances = [i for i in _json(run / "instances.json") or [] if _is_plain(i) and i.get("split") != "train"]
+    hashes = {i["id"]: hashlib.sha256(json.dumps(i["input"]).encode()).hexdigest() for i in instances}
+    for instance in sorted(found.keys() | hashes.keys(), key=lambda name: (len(name), name)):
+        place, question = f"instance {instance}", hashes.get(instance, "")
+        for stats in found.get(instance, {None: {}}).values():
+            yield model, f"{task}/{instance}", stats.get(metric), str(file), place, question, task
 
 
 def _is_plain(entry):
     return not entry.get("perturbation")
 
 
-def _helm_stats(entries):
-    """The values of all metrics, by instance and trial: the two files of HELM say the same in two ways."""
+def _helm_metrics(found):
+    return {name for trials in found.values() for stats in trials.values() for name in stats}
+
+
+def _helm_stats(file):
+    """The values of all metrics, by instance, then by trial: the two files of HELM say the same in two ways."""
     found = {}
-    for entry in filter(_is_plain, entries):
-        stats = entry["stats"]
-        if isinstance(stats, list):
-            stats = {stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])}
-        found.setdefault((entry["instance_id"], entry.get("train_trial_index")), {}).update(stats)
+    try:
+        for entry in filter(_is_plain, _json(file) or []):
+            stats = entry["stats"]
+            if isinstance(stats, list):
+                stats = {stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])}
+            trials = found.setdefault(entry["instance_id"], {})
+            trials.setdefault(entry.get("train_trial_index"), {}).update(stats)
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError(f"{file} is not written as HELM writes it: a list of instances with their stats") from None
     return found
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from .scores import Scores
 from .sequences import BettingSequence
 
 __all__ = ["EvaluationSession", "SequentialDraws", "SessionEstimate", "misfit"]
+
+ROUNDS = 10  # of a fixed budget, where nothing else is said
 
 # For a constant rate against the working model, at which a session warns.  On the six benchmarks' frontier splits, of
 # sources left out 4% are beyond it after 50 items (6% after 100), of targets 2% (1%), of targets with shuffled items
@@ -89,7 +92,7 @@ class SequentialDraws:
 
 
 class SessionEstimate(NamedTuple):
-    """What a session knows so far.  `value` is raw: an unbiased estimate may leave [0, 1], and clipping it would bias it."""
+    """What a session knows so far.  `value` is raw: an unbiased one may leave [0, 1], and clipping it would bias it."""
 
     value: float
     lower: float
@@ -110,14 +113,16 @@ class EvaluationSession:
 
     With ``budget=n`` (items, or a fraction of them below 1) the items are those of `SequentialStratification`, and the
     estimate is exactly unbiased at the end; with ``precision=h`` those of `SequentialDraws`, until the half-width of an
-    anytime-valid interval is at most h.  ``rng`` is a numpy Generator.  With a `path` every change is saved there.
+    anytime-valid interval is at most h.  A budget is asked for in `rounds` portions (10; at most one per item): the
+    fewer, the fewer runs of a harness, and the less is learned from the results on the way; unbiased with any number.
+    ``rng`` is a numpy Generator.  With a `path` every change is saved there.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
 
-    def __init__(self, source_scores, *, budget=None, precision=None, rng, path=None):
+    def __init__(self, source_scores, *, budget=None, precision=None, rounds=None, rng, path=None):
         if not isinstance(rng, np.random.Generator):
             raise TypeError("the draw is random: pass rng=numpy.random.default_rng(seed)")
-        settings = _checked_settings(source_scores, budget, precision)
+        settings = _checked_settings(source_scores, budget, precision, rounds)
         if path is not None and Path(path).exists():
             raise ValueError(f"{path} exists already; EvaluationSession.resume goes on with it, or delete it first")
         self._begin(source_scores, settings, rng.bit_generator.state, rng, path)
@@ -131,7 +136,8 @@ class EvaluationSession:
         self._results, self._asked, self._source_hash = {}, [], _fingerprint(source)
         n_items, n = source.n_items, settings["budget"]
         if n:
-            self._draw = SequentialStratification(source.values, rng.random((1, n_items + 2 * n)), n)
+            uniform, rounds = rng.random((1, n_items + 2 * n)), settings.get("rounds", ROUNDS)  # older files have none
+            self._draw = SequentialStratification(source.values, uniform, n, rounds)
         else:
             self._draw = SequentialDraws(source.values, rng.random((1, n_items)), settings["precision"])
 
@@ -205,7 +211,7 @@ class EvaluationSession:
             return s.value[0], s.lower[0], s.upper[0], _ess(s.value[0], s.variance[0], observed.size, n_items), ANYTIME
         if draw.done:
             value, lower, upper = (end[0] for end in draw.estimate())
-            return value, lower, upper, _ess_of_width(value, upper - lower, draw.n, n_items), FIXED
+            return value, lower, upper, ess_of_width(value, upper - lower, draw.n, n_items), FIXED
         seen, unseen = observed.sum(), np.setdiff1d(np.arange(n_items), items)
         guess = (seen + predict(draw.model, items, observed)[0, unseen].sum()) / n_items
         return guess, seen / n_items, (seen + len(unseen)) / n_items, np.nan, CERTAIN
@@ -214,8 +220,11 @@ class EvaluationSession:
 
     def save(self, path=None):
         """Write the session to `path` (default: its own), whole or not at all: a new file takes the old one's place."""
-        path = Path(self.path if path is None else path)
-        content = {
+        write_json(self.path if path is None else path, self.content())
+
+    def content(self):
+        """What the session's file holds: a dict for `write_json`."""
+        return {
             "format": 1,
             "settings": self._settings,
             "source": self._source_hash,
@@ -224,15 +233,6 @@ class EvaluationSession:
             "asked": self._asked,
             "draw": _state(self._draw),
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump(content, file, default=lambda array: array.tolist())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _autosave(self):
         if self.path is not None:
@@ -260,18 +260,38 @@ class EvaluationSession:
         return session
 
 
+def write_json(path, content):
+    """Write `content`, which may hold arrays, to `path`, whole or not at all; raises OSError."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(content, file, default=lambda array: array.tolist())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
-def _checked_settings(source_scores, budget, precision):
+def _checked_settings(source_scores, budget, precision, rounds):
     if not isinstance(source_scores, Scores):
         raise TypeError(f"source_scores must be Scores, which name their items, not {type(source_scores).__name__}")
     if (budget is None) == (precision is None):
         raise ValueError("give either budget, a number of items, or precision, the half-width at which to stop")
     if precision is not None and not 0 < precision < 0.5:
         raise ValueError(f"precision is {precision}; it must be a half-width between 0 and 0.5, such as 0.03")
-    n = None if budget is None else budget_items(budget, source_scores.n_items)
-    return {"budget": n, "precision": None if precision is None else float(precision)}
+    if precision is not None:
+        if rounds is not None:
+            raise ValueError(f"rounds is {rounds}, but with a precision the results say how many; give rounds a budget")
+        return {"budget": None, "precision": float(precision)}
+    rounds = ROUNDS if rounds is None else rounds
+    if isinstance(rounds, bool) or not isinstance(rounds, Integral) or rounds < 1:
+        raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
+    return {"budget": budget_items(budget, source_scores.n_items), "precision": None, "rounds": int(rounds)}
 
 
 def _listed(values):
@@ -306,7 +326,7 @@ def _generator(state):
 
 
 def _state(draw):
-    """All that a draw has learned, as nested dicts of arrays and numbers: not the model, which the sources give again."""
+    """What a draw has learned, as nested dicts of arrays and numbers: not the model, which the sources give again."""
     kept = {name: value for name, value in vars(draw).items() if isinstance(value, (np.ndarray, int, float))}
     return kept | ({"sequence": _state(draw.sequence)} if hasattr(draw, "sequence") else {})
 
@@ -337,7 +357,7 @@ def _ess(value, variance, n, n_items):
     return plain / variance if plain > 0 and variance > 0 else np.nan
 
 
-def _ess_of_width(value, width, n, n_items):
+def ess_of_width(value, width, n, n_items):
     """The same from the width of a score interval: the squared ratio to that of a plain sample with this mean."""
     mean, plain = np.clip(value, 0.0, 1.0), (1 - n / n_items) / n
     lower, upper = score_interval(mean, plain * mean * (1 - mean), mean, plain, max(n - 1, 1))
@@ -377,4 +397,4 @@ def _warnings(source, draw, lower, upper, kind):
             "the interval holds all the same, but may be no narrower than that of a random sample"
         )
     if observed.size >= 10 and observed.min() == observed.max():
-        yield f"all {observed.size} results are {observed[0, 0]:g}: the interval says how far that may be a matter of luck"
+        yield f"all {observed.size} results are {observed[0, 0]:g}: the interval says how far that may be luck"

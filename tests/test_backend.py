@@ -103,7 +103,7 @@ def test_random_search_stays_where_its_source_is(convert, dtype, matrix):
 @pytest.mark.parametrize("convert", [array_api_strict.asarray, cupy])
 @pytest.mark.parametrize("design", HOST_DESIGNS)
 def test_what_the_host_fits_comes_back(design, convert, matrix):
-    source, draw_from = matrix[:20].astype(np.uint8), lambda scores: design(scores, 13, np.random.default_rng(4))
+    source, draw_from = matrix[:20].astype(bool), lambda scores: design(scores, 13, np.random.default_rng(4))
     there = convert(source)
     for part, reference in zip(draw_from(there), draw_from(matrix[:20])):
         assert type(part) is type(there) and backend.device(part) == backend.device(there)
@@ -171,7 +171,7 @@ def test_the_choice(monkeypatch):
 # --- the layers -------------------------------------------------------------------------------------------------------
 
 LAYERS = [
-    {"backend", "counter", "keys", "shared", "exercises"},
+    {"backend", "counter", "keys", "lbfgs", "shared", "exercises"},
     {"scores", "data"},
     {"readers"},
     {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},

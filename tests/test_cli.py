@@ -73,6 +73,14 @@ def test_in_rounds(run, tables):
     assert json.loads(run("estimate all.csv --session t.json --json")[1]) == found  # the file of all serves every round
 
 
+def test_in_as_many_rounds_as_are_wanted(run, tables):
+    said = run("items sources.csv --budget 20 --rounds 3 --seed 1 --session s.json")[1]
+    assert len(said.split()) == 7
+    pd.read_csv("all.csv").set_index("item").loc[said.split()].to_csv("round.csv")
+    assert "next: 7 more items" in run("estimate round.csv --session s.json")[1]
+    assert len(run("items sources.csv --budget 20 --rounds 1 --session t.json")[1].split()) == 20
+
+
 def test_by_precision(run, tables):
     run("items sources.csv --precision 0.1 --seed 1 --session s.json")
     found = json.loads(run("estimate all.csv --session s.json --json")[1])
@@ -112,6 +120,8 @@ def test_check(run, tables):
         ("check nowhere.csv", "nowhere.csv is not there"),
         ("items --session s.json", "to begin it give SOURCES, and --budget N or --precision H"),
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
+        ("items sources.csv --precision 0.1 --one-round --session s.json", "--one-round draws a number of items"),
+        ("items sources.csv --precision 0.1 --rounds 3 --session s.json", "rounds is 3, but with a precision"),
         ("items sources.csv --budget 9 --session s.json --samples x.json", "is not TASK:NUMBER"),
         ("items --session all.csv", "all.csv is not a session"),
         ("estimate logs/target --sources sources.csv --metric acc", "no result is of an item of the sources"),
@@ -150,7 +160,8 @@ def test_items_named_by_numbers_alone(run):
 
 
 def test_the_command_line_itself(capsys):
-    for line, code in ((["--help"], 0), (["items", "--help"], 0), (["estimate", "x.csv"], 2), ([], 2)):
+    two = ["items", "x.csv", "--session", "s.json", "--budget", "9", "--rounds", "3", "--one-round"]
+    for line, code in ((["--help"], 0), (["items", "--help"], 0), (["estimate", "x.csv"], 2), ([], 2), (two, 2)):
         with pytest.raises(SystemExit) as ended:
             main(line)
         assert ended.value.code == code

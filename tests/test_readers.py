@@ -76,6 +76,8 @@ def test_domains_of_a_long_table(wide):
         ("model;q1;q2\na;1;0\n", r"separated by commas"),
         ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
         ("", r"can't be read as a table"),
+        ("model,q1,q2\n", r"t\.csv has no rows below its header"),
+        ("item,Item,score\nq1,q2,1\n", r"row 1: the column 'item' comes twice"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_place(wide, text, says):
@@ -108,6 +110,10 @@ def test_results_of_one_model(wide):
         read_results(wide("model,item,score\na,q1,1\nb,q1,1\n"))
     with pytest.raises(FileNotFoundError, match="nowhere.csv is not there"):
         read_results("nowhere.csv")
+    with pytest.raises(ValueError, match="no file is named"):
+        read_results([])
+    with pytest.raises(ValueError, match="of one model, but no score was found"):
+        read_results(wide("item,score\nq1,\n"))
 
 
 # --- lm-evaluation-harness: logs that it wrote ------------------------------------------------------------------------
@@ -164,6 +170,9 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
             lambda text: text.replace('"acc": 1.0', '"acc": 30.0'),
             r"line 2: the score of model .* on item sums:2 is 30.0",
         ),
+        (lambda text: "\n", "is empty; was the run cut off"),
+        (lambda text: '{"doc_id": 0}\n', "holds no metric"),
+        (lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'), ""),  # no ends of lines
         (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
         (lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""), ""),  # as older versions write
     ],
@@ -235,6 +244,9 @@ def test_helm_without_stats_and_with_missing_instances(tmp_path):
     assert read_helm(run, missing="drop").accuracy == [1]
     (run / "display_predictions.json").write_text("[{")
     with pytest.raises(ValueError, match="display_predictions.json is not JSON"):
+        read_helm(run)
+    (run / "display_predictions.json").write_text('[{"instance_id": "id1"}]')
+    with pytest.raises(ValueError, match="display_predictions.json is not written as HELM writes it"):
         read_helm(run)
 
 
