@@ -172,7 +172,7 @@ def test_the_sizes_have_the_base_first_and_the_peer_along_one_variable():
 
 
 def timed(name, size, subject, seconds, share=1.0, **more):
-    about = {"name": name, "size": size, "subject": subject, "work": "a peer" * (subject == "peer"), "share": share}
+    about = {"name": name, "size": size, "subject": subject, "work": "" if subject == "ours" else subject, "share": share}
     about |= {"matrix": 2**20, "memory": 2**21, "operations": 4e9, "bytes": 1e9, "rate": 1e9, "copy": 1e9}
     return {"extra_info": about | more, "stats": {"median": seconds, "min": seconds, "max": 2 * seconds, "rounds": 3}}
 

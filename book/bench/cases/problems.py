@@ -47,6 +47,7 @@ class Work(NamedTuple):
     share: float = 1.0  # of the work that the peer is made to do: its time is divided by it
     cores: Callable | None = None  # ours on the host with all its cores; None: as it is
     solve: Callable | None = None  # the library's own solve of all systems that have to be solved, or what must run
+    solve_name: str = "solve"
     operations: float | Callable = 0.0  # a function: known only once ours has run
     bytes: float | Callable = 0.0
     precision: str = "float64"
@@ -253,6 +254,7 @@ def imports(at, put):
         run("import pandas, sklearn.linear_model, scipy.stats"),
         "import of pandas, scikit-learn, scipy.stats",
         solve=run("import numpy"),
+        solve_name="import of NumPy",
     )
 
 

@@ -66,7 +66,7 @@ def _floor(part):
     by = {"operations": about["operations"] / about["rate"], "bytes": about["bytes"] / about["copy"]}
     what = max(by, key=by.get)
     solve = _seconds(part["solve"]) if "solve" in part else 0.0
-    names = [what] * (by[what] > 0) + ["solve"] * (solve > 0)
+    names = [what] * (by[what] > 0) + ([part["solve"]["extra_info"]["work"]] if "solve" in part else [])
     return (" + ".join(names), by[what] + solve) if names else None
 
 

@@ -49,7 +49,8 @@ def test_speed(name, size, subject, benchmark, rates):
     if run is None:
         pytest.skip("nothing to run")
     seconds, memory = first_run(run, subject == "ours") if not PROBLEMS[name].once else (LONG, 0)
-    benchmark.extra_info |= {"name": name, "size": size, "subject": subject, "work": work.peer_name if subject == "peer" else ""}
+    what = {"peer": work.peer_name, "solve": work.solve_name}.get(subject, "")
+    benchmark.extra_info |= {"name": name, "size": size, "subject": subject, "work": what}
     benchmark.extra_info |= {"share": work.share if subject == "peer" else 1.0, "matrix": work.matrix, "memory": memory}
     count = lambda number: float(number() if callable(number) else number)
     if subject == "ours":
