@@ -11,7 +11,8 @@ class Check:
 
     A number is right within about `step`, in units of the answer: the fingerprint is of the nearest multiple of
     `step`, and an answer between it and a neighbour matches.  Without `step` it must be the same word (case and
-    spaces at its ends do not count) or the same whole number.  `Check.of(label, answer, step)` makes the fingerprint.
+    spaces at its ends do not count) or the same whole number (3.0 is 3).  `Check.of(label, answer, step)` makes the
+    fingerprint.
     Raises TypeError for an answer that is no number where one is asked for.
     """
 
@@ -42,7 +43,8 @@ class Check:
 
     def _values(self, answer):
         if self.step is None:
-            return {str(answer).strip().lower()}
+            whole = isinstance(answer, float) and answer.is_integer()
+            return {str(int(answer) if whole else answer).strip().lower()}
         try:
             steps = float(answer) / self.step
         except (TypeError, ValueError):

@@ -4,6 +4,7 @@ A run is a folder of tidy tables and a ``run.json`` with its key: its settings, 
 hashes.  :func:`load` gives the tables only while all three are what they are here.  ``make runs`` computes all anew.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -23,10 +24,11 @@ from . import data, inference
 from .keys import code_key, needed_modules
 from .protocols import RUNS, records
 
-__all__ = ["MEASURED", "RUNS", "StaleRun", "load", "make", "state"]
+__all__ = ["MEASURED", "RUNS", "StaleRun", "glued", "load", "make", "state"]
 
 MEASURED = "bench"  # tables of times: they belong to a machine and a day, and no key can promise them
 FOLDER = Path(os.environ.get("BENCHPRED_RUNS") or Path(__file__).parents[1] / "book" / "runs")
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 class StaleRun(RuntimeError):
@@ -51,6 +53,18 @@ def load(name):
             f"Compute it anew: make {'bench' if _is_measured(name) else 'runs'}"
         )
     return {path.stem: pd.read_csv(path) for path in sorted((FOLDER / name).glob("*.csv"))}
+
+
+def glued(chapter, folder=NOTEBOOKS):
+    """The texts that an executed chapter has glued, {name: text}; none where it was never executed."""
+    path, found = Path(folder) / f"{chapter}.ipynb", {}
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+        if name:
+            text = next(value for mime, value in output["data"].items() if mime.endswith("text/plain"))
+            found[name] = ast.literal_eval("".join(text))
+    return found
 
 
 def state(name):

@@ -91,6 +91,13 @@ def test_the_declared_data_is_known(name):
     assert set(pairs.declared_data(pairs.read_chapter(name))) <= set(bp.DATASETS)
 
 
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_chapters_whose_texts_are_taken_are_declared_and_come_before(name):
+    chapter = pairs.read_chapter(name)
+    taken = set(re.findall(r"\bglued\(\"(\w+)\"", "\n".join(cell.source for cell in chapter.cells)))
+    assert taken == set(pairs.declared_chapters(chapter)) <= set(CHAPTERS[: CHAPTERS.index(name)])
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_executing_anew_gives_the_stored_numbers(name, capsys):

@@ -58,7 +58,7 @@ def book(tmp_path, monkeypatch):
     (tmp_path / "_toc.yml").write_text(
         "format: jb-book\nroot: notebooks/one\nparts:\n  - chapters:\n      - file: notebooks/two\n      - file: book/page\n"
     )
-    for module in (pairs, runner):
+    for module in (keys, pairs, runner):
         monkeypatch.setattr(module, "NOTEBOOKS", notebooks)
     monkeypatch.setattr(pairs, "ROOT", tmp_path)
 
@@ -241,6 +241,31 @@ def test_a_chapter_sees_the_stored_runs_that_it_declares(book, monkeypatch, tmp_
     assert "['tiny']" in stored_text("two") and keys.stored_state("two") == []
     runs._store(tmp_path / "runs" / "tiny", {"summary": pd.DataFrame({"gap": [0.2]})}, {"key": runs.key("tiny")})
     assert keys.stored_state("two") == ["its stored runs changed"]
+
+
+GLUES = "from myst_nb import glue\nimport time\ntime.sleep({seconds})\nglue('number', '{value}', display=False)"
+
+
+def takes(text, *chapters):
+    """A chapter that declares whose glued texts it takes."""
+    return text.replace("benchpred_data: []", f"benchpred_chapters: [{', '.join(chapters)}]\nbenchpred_data: []")
+
+
+def test_a_chapter_waits_for_the_one_whose_texts_it_takes(book):
+    book("one", chapter(GLUES.format(seconds=0, value="first")))
+    book("two", takes(chapter("from benchpred_utils import runs", "runs.glued('one', '.')['number']"), "one"))
+    assert execute.main(["run", "--jobs", "2"]) == 0 and "first" in stored_text("two")
+    assert keys.stored_state("two") == []
+    book("one", chapter(GLUES.format(seconds=2, value="second")))
+    assert execute.main(["run", "one"]) == 0
+    assert keys.stored_state("two") == ["the chapters that it takes texts from changed"]
+    assert execute.main(["run", "--jobs", "2"]) == 0 and "second" in stored_text("two")
+
+
+def test_chapters_that_wait_for_each_other_are_an_error(book, capsys):
+    book("one", takes(chapter("1"), "two"))
+    book("two", takes(chapter("2"), "one"))
+    assert execute.main(["run"]) == 1 and "one, two: each waits" in capsys.readouterr().err
 
 
 def test_only_stale_runs_are_made(monkeypatch, capsys):

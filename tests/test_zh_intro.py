@@ -48,11 +48,6 @@ def said():
     return table(stored)
 
 
-def test_the_page_comes_after_the_ledger():
-    names = pairs.chapter_names()
-    assert names.index(LEDGER) < names.index(PAGE), "it takes the verdicts from the executed ledger"
-
-
 def test_the_page_says_what_the_ledger_says(ledger, said):
     assert sorted(said) == list(CLAIMS)
     assert faults(ledger, said) == []

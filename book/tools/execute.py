@@ -22,7 +22,7 @@ from typing import NamedTuple
 import pairs
 from benchpred_utils import runs
 from compare import ABS_TOL, REL_TOL, differences
-from keys import ROOT, stored_state
+from keys import CHAPTERS_DECLARATION, ROOT, stored_state
 from runner import ChapterError, Execution, files_of, locate, run_files
 
 README_FIGURE = "fig-index-gap"
@@ -48,8 +48,8 @@ def execute_all(names, work: Work, jobs: int) -> list[Outcome]:
     waiting, running, outcomes = list(names), {}, {}
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                name = waiting.pop(0)
+            while len(running) < jobs and (name := next_of(waiting, running)):
+                waiting.remove(name)
                 files, why = sources_of(name)
                 if why:
                     outcomes[name] = work.skip(name, why)
@@ -64,6 +64,17 @@ def execute_all(names, work: Work, jobs: int) -> list[Outcome]:
         for execution in running.values():
             execution.stop()
     return [outcomes[name] for name in names]
+
+
+def next_of(waiting, running) -> str | None:
+    """The first waiting chapter that takes no text from one that has yet to be executed; a circle is an error."""
+    busy = {*waiting, *running}
+    for name in waiting:
+        if not busy.intersection(pairs.declared_chapters(pairs.read_chapter(name))):
+            return name
+    if waiting and not running:
+        raise ChapterError(f"{', '.join(waiting)}: each waits for another one: look at {CHAPTERS_DECLARATION}")
+    return None
 
 
 def show_progress(running) -> None:

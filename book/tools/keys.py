@@ -1,8 +1,8 @@
 """Keys that tell whether a stored output still belongs to its chapter, code and data.
 
 A stored notebook carries in its metadata
-``benchpred: {chapter: <key>, code: <key>, data: {<file>: <sha256>}, runs: {<run>: <key>}}``; it is stale as soon as one
-of them no longer equals what the working tree holds.
+``benchpred: {chapter: <key>, code: <key>, data: {<file>: <sha256>}, runs: {<run>: <key>}, chapters: {<name>: <key>}}``;
+it is stale as soon as one of them no longer equals what the working tree holds.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ NOTEBOOKS = ROOT / "notebooks"
 STAMP = "benchpred"  # the name of the entry in the notebook's metadata
 DECLARATION = "benchpred_data"  # the entry of the front matter that lists the data sets of a chapter
 RUNS_DECLARATION = "benchpred_runs"  # and the one that lists the stored runs it takes its tables from
+CHAPTERS_DECLARATION = "benchpred_chapters"  # and the one that lists the chapters whose glued texts it takes
 
 
 def chapter_key(notebook) -> str:
@@ -39,11 +40,17 @@ def runs_key(names) -> dict[str, str]:
     return keys
 
 
+def chapters_key(names) -> dict[str, str]:
+    """The sha256 of the texts that each executed chapter has glued."""
+    return {name: hashlib.sha256(repr(sorted(runs.glued(name, NOTEBOOKS).items())).encode()).hexdigest() for name in names}
+
+
 def stamp(notebook) -> dict:
     """The keys that a notebook has now."""
-    declared = {what: list(notebook.metadata.get(what) or []) for what in (DECLARATION, RUNS_DECLARATION)}
-    keys = {"chapter": chapter_key(notebook), "code": code_key(), "data": runs.data_key(declared[DECLARATION])}
-    return keys | ({"runs": runs_key(declared[RUNS_DECLARATION])} if declared[RUNS_DECLARATION] else {})
+    declared = lambda what: list(notebook.metadata.get(what) or [])
+    keys = {"chapter": chapter_key(notebook), "code": code_key(), "data": runs.data_key(declared(DECLARATION))}
+    more = {"runs": runs_key(declared(RUNS_DECLARATION)), "chapters": chapters_key(declared(CHAPTERS_DECLARATION))}
+    return keys | {part: key for part, key in more.items() if key}
 
 
 def stale(stored: dict, now: dict) -> list[str]:
@@ -55,6 +62,7 @@ def stale(stored: dict, now: dict) -> list[str]:
         "code": "the code of benchpred_utils changed",
         "data": "its data changed",
         "runs": "its stored runs changed",
+        "chapters": "the chapters that it takes texts from changed",
     }
     return [reason for part, reason in changed.items() if stored.get(part) != now.get(part)]
 

@@ -10,11 +10,11 @@ import nbformat
 import yaml
 from jupytext.combine import combine_inputs_with_outputs
 from jupytext.config import load_jupytext_config
-from keys import DECLARATION, NOTEBOOKS, ROOT, RUNS_DECLARATION, STAMP
+from keys import CHAPTERS_DECLARATION, DECLARATION, NOTEBOOKS, ROOT, RUNS_DECLARATION, STAMP
 
 SETTINGS = ROOT  # the folder whose pyproject.toml holds the settings of jupytext
 # What the two files share of a notebook's and of a cell's metadata (as in [tool.jupytext] of pyproject.toml).
-SHARED_HEADER = ("kernelspec", "jupytext", DECLARATION, RUNS_DECLARATION)
+SHARED_HEADER = ("kernelspec", "jupytext", DECLARATION, RUNS_DECLARATION, CHAPTERS_DECLARATION)
 SHARED = ("tags", "mystnb")
 
 
@@ -63,6 +63,11 @@ def declared_data(notebook) -> list[str]:
 def declared_runs(notebook) -> list[str]:
     """The names of the stored runs that a chapter takes its tables from."""
     return list(notebook.metadata.get(RUNS_DECLARATION) or [])
+
+
+def declared_chapters(notebook) -> list[str]:
+    """The names of the chapters whose glued texts a chapter takes: they are executed before it."""
+    return list(notebook.metadata.get(CHAPTERS_DECLARATION) or [])
 
 
 def synced(name: str):
