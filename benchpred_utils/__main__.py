@@ -12,7 +12,7 @@ import numpy as np
 
 from . import designs, estimators
 from .experiments import budget_items
-from .readers import read_any, read_results
+from .readers import _names, read_any, read_results
 from .session import EvaluationSession, SessionEstimate, _ess_of_width
 
 UNIFORM = "95% score interval of cross-fitted AIPW: it holds if these items were drawn uniformly at random"
@@ -30,7 +30,7 @@ def check(args):
         accuracy, more = scores.accuracy, "" if scores.domains is None else f", {len(set(scores.domains))} domains"
         kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
         print(f"{path}: {scores.n_models} models x {scores.n_items} items{more}; scores {kind}")
-        print(f"  models {', '.join(scores.models[:3])} ...; items {', '.join(scores.items[:3])} ...")
+        print(f"  models {_names(scores.models)}; items {_names(scores.items)}")
         print(f"  accuracy {accuracy.min():.3f} to {accuracy.max():.3f}")
         if scores.n_models > scores.n_items:
             print("  more models than items: if its rows are items, transpose it")
@@ -69,7 +69,8 @@ def one_round(source, results, plan=None):
     lacking = [name for name in plan or [] if name not in results]
     if lacking:
         raise ValueError(
-            f"{len(lacking)} of the {len(plan)} items lack a result, the first is {lacking[0]}; run them all"
+            f"{len(lacking)} of the {len(plan)} items lack a result: {_names(lacking)}; "
+            "run them, and give the files of all runs"
         )
     names = np.sort(plan or list(results))
     n, number = len(names), {name: i for i, name in enumerate(source.items.tolist())}
@@ -89,6 +90,8 @@ def one_round(source, results, plan=None):
 def _begin(args):
     if not args.sources or (args.budget is None) == (args.precision is None):
         raise ValueError(f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H")
+    if args.one_round and args.budget is None:
+        raise ValueError("--one-round draws a number of items that is fixed beforehand: give --budget N")
     source, rng = read_any(args.sources, args.metric, args.filter, args.missing), np.random.default_rng(args.seed)
     if args.one_round:
         n = budget_items(args.budget, source.n_items)
@@ -118,6 +121,8 @@ def _write(path, content):
 
 
 def _settings(path):
+    if not Path(path).exists():
+        raise ValueError(f"{path} is not there; `items` begins a session")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))["sources"]
     except (ValueError, KeyError, TypeError):
@@ -186,10 +191,21 @@ def _report(found, todo, source, args):
         numbers = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in found._asdict().items()}
         return print(json.dumps(numbers | {"n_items": source.n_items, "done": not todo, "next_items": todo}))
     worth = f", worth {found.n * found.ess:.0f} drawn at random" if found.ess == found.ess else ""
-    print(f"{found.value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
+    value = min(max(found.value, 0.0), 1.0)
+    print(f"{value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
     print(found.interval, *(f"note: {warning}" for warning in found.warnings), sep="\n")
+    if value != found.value:
+        print(f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is shown")
     if todo:
-        print(f"next: {len(todo)} more items, python -m benchpred_utils items --session {args.session}")
+        more = f"{len(todo)} more item{'s' * (len(todo) > 1)}"
+        print(f"next: {more}, python -m benchpred_utils items --session {args.session}")
+
+
+def _budget(text):
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of items nor a fraction like 0.2") from None
 
 
 def _parser():
@@ -212,12 +228,10 @@ def _parser():
     one.add_argument(
         "--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there"
     )
-    one.add_argument(
-        "--budget", type=lambda n: float(n) if "." in n else int(n), help="items to run (below 1: a fraction)"
-    )
+    one.add_argument("--budget", type=_budget, help="items to run (below 1: a fraction)")
     one.add_argument("--precision", type=float, help="stop when the interval is this far to either side")
     one.add_argument(
-        "--one-round", action="store_true", help="draw all items at once, uniformly: a wider interval, one run"
+        "--one-round", action="store_true", help="draw all items at once, uniformly: one run, and an interval about a tenth wider"
     )
     one.add_argument("--seed", type=int, help="of the draw")
     one.add_argument("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
