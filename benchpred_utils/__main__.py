@@ -231,7 +231,7 @@ def _parser():
     one.add_argument("--budget", type=_budget, help="items to run (below 1: a fraction)")
     one.add_argument("--precision", type=float, help="stop when the interval is this far to either side")
     one.add_argument(
-        "--one-round", action="store_true", help="draw all items at once, uniformly: one run, and an interval about a tenth wider"
+        "--one-round", action="store_true", help="draw all items at once, uniformly: one run, and an interval about an eighth wider"
     )
     one.add_argument("--seed", type=int, help="of the draw")
     one.add_argument("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
