@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from numbers import Real
 
 __all__ = ["Check"]
 
@@ -42,7 +43,8 @@ class Check:
 
     def _values(self, answer):
         if self.step is None:
-            return {str(answer).strip().lower()}
+            whole = isinstance(answer, Real) and not isinstance(answer, bool) and float(answer).is_integer()
+            return {str(int(answer) if whole else answer).strip().lower()}
         try:
             steps = float(answer) / self.step
         except (TypeError, ValueError):
