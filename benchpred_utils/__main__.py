@@ -63,7 +63,8 @@ def one_round(source, results, plan=None):
     """
     if lacking := [name for name in plan or [] if name not in results]:
         raise ValueError(
-            f"{len(lacking)} of the {len(plan)} items lack a result, the first is {lacking[0]}; run them all"
+            f"{len(lacking)} of the {len(plan)} items lack a result: {named(lacking)}; "
+            "run them, and give the files of all runs"
         )
     names = np.sort(plan or list(results))
     n, number = len(names), {name: i for i, name in enumerate(source.items.tolist())}
@@ -84,7 +85,7 @@ def _begin(args):
     if not args.sources or (args.budget is None) == (args.precision is None):
         raise ValueError(f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H")
     if args.one_round and args.budget is None:
-        raise ValueError("--one-round draws a number of items: give --budget N instead of --precision")
+        raise ValueError("--one-round draws a number of items that is fixed beforehand: give --budget N")
     source, _, settings = _without_session(args)
     rng = np.random.default_rng(args.seed)
     if args.one_round:
@@ -108,6 +109,8 @@ def _resume(path):
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         settings = content["sources"]
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there; `items` begins a session") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is not a session that `items` began") from None
     source = _read(settings, path)
@@ -182,10 +185,21 @@ def _report(found, todo, source, args):
         numbers = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in found._asdict().items()}
         return print(json.dumps(numbers | {"n_items": source.n_items, "done": not todo, "next_items": todo}))
     worth = f", worth {found.n * found.ess:.0f} drawn at random" if found.ess == found.ess else ""
-    print(f"{found.value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
+    value = min(max(found.value, 0.0), 1.0)
+    print(f"{value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
     print(found.interval, *(f"note: {warning}" for warning in found.warnings), sep="\n")
+    if value != found.value:
+        print(f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is shown")
     if todo:
-        print(f"next: {len(todo)} more items, python -m benchpred_utils items --session {args.session}")
+        more = f"{len(todo)} more item{'s' * (len(todo) > 1)}"
+        print(f"next: {more}, python -m benchpred_utils items --session {args.session}")
+
+
+def _budget(text):
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of items nor a fraction like 0.2") from None
 
 
 def _parser():
@@ -209,16 +223,14 @@ def _parser():
 
 
 def _items_options(command):
-    def number(text):
-        return float(text) if "." in text else int(text)
-
     add, rounds = command.add_argument, command.add_mutually_exclusive_group()
     add("sources", nargs="*", metavar="SOURCES", help="the source scores: tables, sample logs, run folders")
     add("--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there")
-    add("--budget", type=number, metavar="N", help="items to run (below 1: a fraction)")
+    add("--budget", type=_budget, metavar="N", help="items to run (below 1: a fraction)")
     add("--precision", type=float, metavar="H", help="stop when the interval is this far to either side")
     rounds.add_argument("--rounds", type=int, metavar="R", help=f"runs that share the budget (default {ROUNDS})")
-    rounds.add_argument("--one-round", action="store_true", help="draw all items at once, uniformly: a wider interval")
+    at_once = "draw all items at once, uniformly: one run, and an interval about an eighth wider"
+    rounds.add_argument("--one-round", action="store_true", help=at_once)
     add("--seed", type=int, help="of the draw")
     add("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
     add("--task", help="the task's name for --samples, where the items are only numbers")

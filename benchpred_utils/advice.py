@@ -19,6 +19,7 @@ __all__ = ["Advice", "half_width", "items_for", "items_to_compare", "recommend"]
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
+NAMES = {"aipw_cross_fitted": "cross-fitted AIPW"}  # of methods that are not their names with spaces
 
 
 class Advice(NamedTuple):
@@ -34,7 +35,7 @@ class Advice(NamedTuple):
     warnings: tuple  # of sentences
 
     def __str__(self):
-        name, points = self.method.replace("_", " "), 100 * self.half_width
+        name, points = NAMES.get(self.method, self.method.replace("_", " ")), 100 * self.half_width
         first = f"Run {self.n_items} items with {name}, for a 95% interval of about ± {points:.1f} points."
         return " ".join([first, *self.reasons, *(["Mind:"] if self.warnings else []), *self.warnings])
 
@@ -190,9 +191,10 @@ def _warnings(advice, found, scores, n_items, p):
     for what, items in (("The interval", n), ("The comparison", advice.n_compare or 0)):
         if items > n_items / 2:
             yield f"{what} takes {items} of {n_items} items: running all of them leaves nothing to estimate."
-    if m < FEW:
-        held = 0 if found.each is None else len(found.each)
-        yield f"With {m} source{'s' * (m != 1)} little can be measured: this leans on {held} held out."
+    if m < 2:
+        yield f"With {m or 'no'} source{'s' * (m != 1)} little can be measured: it takes two, one of them held out."
+    elif m < FEW:
+        yield f"With {m} sources little can be measured: this leans on {len(found.each)} held out."
     if wrong < 5 and n < n_items:
         yield f"Some {wrong:.1f} wrong answers are expected: so near the ceiling the width hangs on the accuracy."
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from numbers import Real
 
 __all__ = ["Check"]
 
@@ -43,7 +44,7 @@ class Check:
 
     def _values(self, answer):
         if self.step is None:
-            whole = isinstance(answer, float) and answer.is_integer()
+            whole = isinstance(answer, Real) and not isinstance(answer, bool) and float(answer).is_integer()
             return {str(int(answer) if whole else answer).strip().lower()}
         try:
             steps = float(answer) / self.step

@@ -42,9 +42,9 @@ def read_lm_eval(paths, metric=None, filter=None, missing="error"):
     """The Scores in sample logs of lm-evaluation-harness: `samples_*.jsonl`, or folders that hold some, of any models.
 
     A model is named by its log's folder, an item "task:doc_id"; ``paths={name: path or paths}`` gives other names.
-    Repeats, in one log or several, are averaged; tasks are domains.  `metric` and `filter` must be said where a log
-    has several.  Raises ValueError, naming file and line; warns when one item is not the same question in all logs (its
-    hash differs).
+    Repeats, a list in one line or logs of several runs, are averaged; tasks are domains.  `metric` and `filter` must be
+    said where a log has several.  Raises ValueError, naming file and line; warns when one item is not the same question
+    in all logs (its hash differs).
     """
     return _matrix(_lm_eval(paths, metric, filter), missing, "lm_eval", repeats=True)
 
@@ -69,17 +69,21 @@ def read_results(paths, metric=None, filter=None, sources=()):
     """The scores of one model on any of the items, as read by `read_any`: a Series of scores, by item.
 
     Also JSON lines {"item": ..., "score": ...}; a table of one model needs no column model.  Missing scores are left
-    out.  Raises ValueError as the other readers, and when the files hold several models; warns when an item is not the
-    same question as in the files `sources`.
+    out, with a warning where a log has the item.  Raises ValueError as the other readers, and when the files hold
+    several models; warns when an item is not the same question as in the files `sources`.
     """
     rows, repeats = _any(paths, metric, filter)
     if len(sources) and (rows["question"] != "").any():
         _warn_of_other_questions(pd.concat([_any(sources, metric, filter)[0], rows]))
-    table = _reduced(rows, repeats).dropna(subset="score")
+    table = _reduced(rows, repeats)
+    if len(empty := table[table["score"].isna() & (table["question"] != "")]):
+        a, more = empty.iloc[0], f", as are {len(empty) - 1} more" * (len(empty) > 1)
+        warnings.warn(f"{a.file}, {a.place}: item {a['item']} has no score and is left out{more}", stacklevel=2)
+    table = table.dropna(subset="score")
     models = table["model"].unique()
     if len(models) != 1:
         found = f"{len(models)} were found: {named(models)}" if len(models) else "no score was found"
-        raise ValueError(f"{named(_listed(paths))}: results are of one model, but {found}")
+        raise ValueError(f"{named(_listed(paths))}: results are of one model, but {found}; give the files of one model")
     return table.set_index("item")["score"]
 
 
@@ -95,7 +99,7 @@ def _matrix(rows, missing, name, repeats=False):
     lacks = matrix.isna()
     if lacks.any(axis=None):
         if missing == "error" or (~lacks.any()).sum() < 2:
-            raise ValueError(_what_is_missing(lacks, missing))
+            raise ValueError(_what_is_missing(lacks, missing, table.groupby("model")["file"].first()))
         matrix = matrix.loc[:, ~lacks.any()]
     domains = table.drop_duplicates("item").set_index("item")["domain"].loc[matrix.columns]
     return Scores(matrix, domains=domains.to_numpy(str) if domains.nunique() > 1 else None, name=name)
@@ -157,16 +161,17 @@ def _warn_of_other_questions(rows):
         )
 
 
-def _what_is_missing(lacks, missing):
+def _what_is_missing(lacks, missing, files):
     counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
     lines = [
-        f"  {model} lacks {count} of {lacks.shape[1]} items: {named(lacks.columns[lacks.loc[model]])}"
+        f"  {model} lacks {count} of {lacks.shape[1]} items: {named(lacks.columns[lacks.loc[model]])} ({files[model]})"
         for model, count in counts[counts > 0].head(5).items()
     ]
-    kept, most = (~lacks.any()).sum(), counts.index[0]
-    way = f"missing='drop' keeps the {kept} items that all models have"
+    kept, without = (~lacks.any()).sum(), (~lacks.drop(counts.index[0]).any()).sum()
+    way = f"missing='drop' (--missing drop) keeps the {kept} items that all models have"
     way = way if kept > 1 else f"only {kept} items are left of all"
-    lines.append(f"{way}; without {most} there are {(~lacks.drop(most).any()).sum()}")
+    other = f"without {counts.index[0]} there are {without}" if without else "are items named alike in all files?"
+    lines.append(f"{way}; {other}")
     return f"{(counts > 0).sum()} of {len(counts)} models lack scores:\n" + "\n".join(lines)
 
 
@@ -210,7 +215,7 @@ def _table(path):
         rows = rows.melt(["place", "model"], var_name="item", value_name="score")
         rows["place"] = [f"row {row}, column {item}" for row, item in zip(rows["place"], rows["item"])]
     if rows.empty:
-        raise ValueError(f"{path} has no rows below its header")
+        raise ValueError(f"{path} has a header and no rows; needed are a row per model, or per model and item")
     rows = pd.DataFrame({"model": path.stem, "domain": "", **rows, "file": str(path), "question": ""})
     return rows.astype({"model": str, "item": str})[ROW]
 
@@ -301,10 +306,25 @@ def _lm_eval_task(task, logs, metric, filter):
     lines = [line for line in lines if line[3].get("filter", "none") == filter]
     metrics = set().union(*(record.get("metrics") or record.keys() - LOG_FIELDS for *_, record in lines))
     metric = _chosen("metric", metric, metrics, where)
+    _refuse_twins(lines, metric)
     for model, file, number, record in sorted(lines, key=lambda line: str(line[3]["doc_id"]).zfill(9)):
-        question, score = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}", record.get(metric)
+        question, score = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}", record[metric]
         for repeat in score if isinstance(score, list) and score else [score]:
             yield model, f"{task}:{record['doc_id']}", repeat, str(file), f"line {number}", question, task
+
+
+def _refuse_twins(lines, metric):
+    """Within one log every doc_id has one line, with the metric: the harness keeps repeats as a list in that line."""
+    first = {}
+    for _, file, number, record in lines:
+        if metric not in record:
+            raise ValueError(f"{file}, line {number} has no {metric}, as other lines have; run the task again")
+        at, score = first.setdefault((file, record["doc_id"]), (number, record[metric]))
+        if score != record[metric]:
+            raise ValueError(
+                f"{file}, lines {at} and {number}: doc_id {record['doc_id']} has the scores {score} and "
+                f"{record[metric]}; delete one of the lines (runs in files of their own are averaged)"
+            )
 
 
 def _chosen(what, wanted, found, where):
@@ -314,14 +334,21 @@ def _chosen(what, wanted, found, where):
     if not found:
         raise ValueError(f"{where} holds no {what}")
     says = f"has no {what} {wanted!r}" if wanted else f"has {len(found)} {what}s"
-    raise ValueError(f"{where} {says}; say which: {what}=" + " or ".join(map(repr, sorted(found))))
+    names = " or ".join(map(repr, sorted(found)))
+    raise ValueError(f"{where} {says}; say which: {what}={names} (in a terminal --{what} NAME)")
 
 
 def _helm(folders, metric):
     runs = [run for path in _listed(folders) for run in _helm_runs(path)]
     if not runs:
         raise ValueError(f"{named(_listed(folders))}: no run of HELM is there, a folder with per_instance_stats.json")
-    return pd.DataFrame([row for run in runs for row in _helm_run(run, metric)], columns=ROW)
+    rows = []
+    for run in runs:
+        try:
+            rows += _helm_run(run, metric)
+        except (AttributeError, KeyError, TypeError):
+            raise ValueError(f"{run}: its files are not as HELM writes them; run helm-run again") from None
+    return pd.DataFrame(rows, columns=ROW)
 
 
 def _helm_runs(path):
@@ -344,7 +371,10 @@ def _helm_run(run, metric):
     for instance in sorted(found.keys() | hashes.keys(), key=lambda name: (len(name), name)):
         place, question = f"instance {instance}", hashes.get(instance, "")
         for stats in found.get(instance, {None: {}}).values():
-            yield model, f"{task}/{instance}", stats.get(metric), str(file), place, question, task
+            score, *others = stats.get(metric, {None})
+            if others:
+                raise ValueError(f"{file}, {place}: {metric} is {score} and {others[0]}; delete one of the two")
+            yield model, f"{task}/{instance}", score, str(file), place, question, task
 
 
 def _is_plain(entry):
@@ -356,17 +386,15 @@ def _helm_metrics(found):
 
 
 def _helm_stats(file):
-    """The values of all metrics, by instance, then by trial: the two files of HELM say the same in two ways."""
+    """The values of all metrics, {instance: {trial: {metric: {values}}}}: HELM's two files say the same in two ways."""
     found = {}
-    try:
-        for entry in filter(_is_plain, _json(file) or []):
-            stats = entry["stats"]
-            if isinstance(stats, list):
-                stats = {stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])}
-            trials = found.setdefault(entry["instance_id"], {})
-            trials.setdefault(entry.get("train_trial_index"), {}).update(stats)
-    except (AttributeError, KeyError, TypeError):
-        raise ValueError(f"{file} is not written as HELM writes it: a list of instances with their stats") from None
+    for entry in filter(_is_plain, _json(file) or []):
+        stats = entry["stats"]
+        if isinstance(stats, list):
+            stats = {stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])}
+        trial = found.setdefault(entry["instance_id"], {}).setdefault(entry.get("train_trial_index"), {})
+        for name, value in stats.items():
+            trial.setdefault(name, set()).add(value)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchpred_utils import runs
 from benchpred_utils.__main__ import main
 
 LOGS = Path(__file__).resolve().parents[1] / "book" / "logs"
@@ -87,6 +88,19 @@ def test_by_precision(run, tables):
     assert found["upper"] - found["lower"] <= 0.2 + 1e-9 and found["done"]
 
 
+def test_the_price_of_one_round_is_what_the_help_says(capsys):
+    """About an eighth: the mean over benchmarks and kinds of targets in the stored run, n = 50."""
+    try:
+        of = runs.load("frontier")["models"].query("asked == 50 and split != 'few_sources'")
+    except runs.StaleRun as stale:
+        pytest.skip(str(stale))
+    width = of.groupby(["split", "benchmark", "method"]).width.mean().unstack()
+    ratio = np.exp(np.log(width["aipw_cross_fitted"] / width["sequential_stratification"]).mean())
+    with pytest.raises(SystemExit):
+        main(["items", "--help"])
+    assert "about an eighth wider" in " ".join(capsys.readouterr().out.split()) and 1.1 < ratio < 1.15
+
+
 def test_without_a_session(run, tables):
     found = json.loads(run("estimate all.csv --sources sources.csv --json")[1])
     assert found["value"] == pytest.approx(tables) and found["lower"] == pytest.approx(found["upper"])
@@ -127,6 +141,8 @@ def test_check(run, tables):
         ("estimate logs/target --sources sources.csv --metric acc", "no result is of an item of the sources"),
         ("estimate round.csv --session one.json", "of the 9 items lack a result"),
         ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
+        ("estimate round.csv --session nowhere.json", "nowhere.json is not there; `items` begins a session"),
+        ("items sources.csv --precision 0.1 --one-round --session s.json", "--one-round draws .*give --budget"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(run, tables, line, says):
@@ -161,8 +177,19 @@ def test_items_named_by_numbers_alone(run):
 
 def test_the_command_line_itself(capsys):
     two = ["items", "x.csv", "--session", "s.json", "--budget", "9", "--rounds", "3", "--one-round"]
-    for line, code in ((["--help"], 0), (["items", "--help"], 0), (["estimate", "x.csv"], 2), ([], 2), (two, 2)):
+    many, usage = ["items", "--session", "s.json", "--budget", "many"], (["--help"], ["items", "--help"])
+    for line, code in (*((line, 0) for line in usage), (["estimate", "x.csv"], 2), ([], 2), (two, 2), (many, 2)):
         with pytest.raises(SystemExit) as ended:
             main(line)
         assert ended.value.code == code
-    assert "lm_eval" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "lm_eval" in said.out and "'many' is neither a number of items nor a fraction" in said.err
+
+
+def test_an_estimate_beyond_one_is_shown_as_one_and_said(run):
+    """The difference estimator is unbiased because it may leave [0, 1]."""
+    sources = [f"logs/sources/adder-0{k}00" for k in (1, 2, 4)]
+    run(f"items {' '.join(sources)} --metric acc --budget 10 --seed 3 --session s.json")
+    found = json.loads(run("estimate logs/sources/adder-0800 --session s.json --json")[1])
+    said = run("estimate logs/sources/adder-0800 --session s.json")[1]
+    assert found["value"] > 1 and said.startswith("1.000, from") and f"unbiased estimate is {found['value']:.3f}" in said

@@ -17,7 +17,8 @@ def test_within_half_a_step_is_right_and_beyond_two_is_wrong(answer, step, off):
 def test_words_and_whole_numbers():
     assert Check.of("ex", "aipw").matches(" AIPW ") and not Check.of("ex", "aipw").matches("pca")
     assert Check.of("ex", 7).matches(np.int64(7)) and not Check.of("ex", 7).matches(8)
-    assert Check.of("ex", 7).matches(7.0) and not Check.of("ex", 7).matches(7.5)
+    assert Check.of("ex", 7).matches(np.ceil(6.4)) and not Check.of("ex", 7).matches(7.5)  # 7.0 is a whole number
+    assert Check.of("ex", "true").matches(True) and not Check.of("ex", 1).matches(True)
 
 
 def test_the_verdict_is_printed_and_the_answer_is_not(capsys):

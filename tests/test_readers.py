@@ -76,8 +76,10 @@ def test_domains_of_a_long_table(wide):
         ("model;q1;q2\na;1;0\n", r"separated by commas"),
         ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
         ("", r"can't be read as a table"),
-        ("model,q1,q2\n", r"t\.csv has no rows below its header"),
+        ("model,q1,q2\n", r"t\.csv has a header and no rows"),
         ("item,Item,score\nq1,q2,1\n", r"row 1: the column 'item' comes twice"),
+        ("model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\n", r"b lacks 2 of 4 items: q1, q2 \(.*t\.csv\)"),
+        ("model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\nc,x,1\n", r"only 0 .*are items named alike in all files\?"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_place(wide, text, says):
@@ -173,6 +175,12 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         (lambda text: "\n", "is empty; was the run cut off"),
         (lambda text: '{"doc_id": 0}\n', "holds no metric"),
         (lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'), ""),  # no ends of lines
+        (lambda text: text.replace('"acc": 0.0', '"f1": 0.0', 1), r"line 1 has no acc"),
+        (
+            lambda text: text + text.splitlines()[0].replace('"acc": 0.0', '"acc": 1.0') + "\n",
+            r"lines 1 and 13: doc_id 0 has the scores 0.0 and 1.0",
+        ),
+        (lambda text: text + text.splitlines()[0] + "\n", ""),
         (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
         (lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""), ""),  # as older versions write
     ],
@@ -185,6 +193,13 @@ def test_logs_that_are_odd(tmp_path, change, says):
             read_lm_eval(path, metric="acc")
     else:
         assert read_lm_eval(path, metric="acc").accuracy[0] in (pytest.approx(11 / 12), pytest.approx(11 / 24))
+
+
+def test_a_score_that_is_empty_in_a_log_is_told(tmp_path):
+    path = tmp_path / "samples_sums.jsonl"
+    path.write_text(next((LOGS / "target").rglob("*.jsonl")).read_text().replace('"acc": 0.0', '"acc": null', 1))
+    with pytest.warns(UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score and is left out"):
+        assert "sums:0" not in read_results(path, metric="acc")
 
 
 def test_several_tasks_are_domains(tmp_path):
@@ -246,7 +261,21 @@ def test_helm_without_stats_and_with_missing_instances(tmp_path):
     with pytest.raises(ValueError, match="display_predictions.json is not JSON"):
         read_helm(run)
     (run / "display_predictions.json").write_text('[{"instance_id": "id1"}]')
-    with pytest.raises(ValueError, match="display_predictions.json is not written as HELM writes it"):
+    with pytest.raises(ValueError, match="run: its files are not as HELM writes them"):
+        read_helm(run)
+
+
+def test_helm_files_that_are_odd(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(LOGS / "helm" / "simple_mcqa", run)
+    file = run / "per_instance_stats.json"
+    entries = json.loads(file.read_text())
+    again = json.loads(json.dumps(entries[0]).replace('"mean": 0.0', '"mean": 1.0'))
+    file.write_text(json.dumps([*entries, again]))
+    with pytest.raises(ValueError, match=r"per_instance_stats.json, instance id60: exact_match is 0.0 and 1.0; delete"):
+        read_helm(run, metric="exact_match")
+    file.write_text('{"a": 1}')
+    with pytest.raises(ValueError, match="run: its files are not as HELM writes them"):
         read_helm(run)
 
 
