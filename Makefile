@@ -50,7 +50,7 @@ check: setup ## execute every chapter anew and compare the numbers with the stor
 	@$(BIN)/python book/tools/execute.py check
 
 lab: setup ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab notebooks
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 clean: ## remove what was built (the environment stays; to remove it too: rm -rf .venv)
 	rm -rf _build build *.egg-info .pytest_cache .hypothesis notebooks/.*.partial notebooks/.ipynb_checkpoints

@@ -1,5 +1,7 @@
 """What is published: the workflow, the launch buttons and Colab, citation and terms, and the pages on paper."""
 
+import ast
+import importlib.metadata
 import os
 import re
 import shlex
@@ -13,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import benchpred_utils as bp
 from benchpred_utils import data
@@ -26,6 +29,7 @@ from test_book import page_names
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 REPOSITORY, BRANCH = CONFIG["repository"]["url"], CONFIG["repository"]["branch"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 DOCUMENTS = ["README.md", "CONTRIBUTING.md"]
 MAX_PAGE_BYTES = 1_500_000
@@ -46,14 +50,24 @@ def commands_of(text):
     return [line.split("#")[0].strip() for line in lines + inline if line.strip()]
 
 
+def test_names():
+    """The names that a pattern of pytest's -k is looked for in: of the files of tests, and of their functions."""
+    files = sorted((ROOT / "tests").glob("test_*.py"))
+    return {path.name for path in files}.union(*(re.findall(r"^def (test_\w+)", f.read_text(), re.MULTILINE) for f in files))
+
+
 def faults_of(command):
-    """Why a command can't work in a fresh clone: a target of make, a script or a module that is not there."""
+    """Why a command can't work in a fresh clone: a target of make, a script, a module or tests that are not there."""
     program, *words = shlex.split(command)
     if program == "make":
         targets = [word for word in words if "=" not in word]
         faults = [f"make has no {target}" for target in targets if target not in make_targets()]
-        arguments = [word.removeprefix("ARGS=").split()[0] for word in words if word.startswith("ARGS=")]
-        return faults + [f"no {path}" for path in arguments if path[0] != "-" and not (ROOT / path).exists()]
+        for first, *rest in (shlex.split(word.removeprefix("ARGS=")) for word in words if word.startswith("ARGS=")):
+            if first == "-k":
+                faults += [f"no tests of {rest[0]}"] if sum(rest[0] in name for name in test_names()) < 2 else []
+            elif first[0] != "-":
+                faults += [f"no {first}"] if not (ROOT / first).exists() else []
+        return faults
     if Path(program).name == "python" and words[0] == "-m":
         return [] if (ROOT / words[1] / "__main__.py").exists() else [f"no module {words[1]}"]
     if Path(program).name == "python":
@@ -84,6 +98,7 @@ def test_the_files_that_the_documents_name_exist(document):
     [
         ("make boook", "make has no boook"),
         ('make test ARGS="tests/test_nothing.py"', "no tests/test_nothing.py"),
+        ('make test ARGS="-k nothing_at_all_like_it"', "no tests of nothing_at_all_like_it"),
         ("python book/tools/nothing.py", "no book/tools/nothing.py"),
         ("python -m nothing", "no module nothing"),
     ],
@@ -162,8 +177,8 @@ def test_the_workflow_keeps_pages_notebooks_and_data(monkeypatch):
 
 def test_no_package_host_is_named():
     files = [*WORKFLOWS, *(ROOT / name for name in [*DOCUMENTS, "CHANGELOG.md", "CITATION.cff", "book/data_terms.md"])]
-    for path in files:
-        assert not re.search(r"index-url|find-links|trusted-host|pypi\.|pythonhosted|anaconda\.org", path.read_text()), path
+    host = re.compile(r"index-url|find-links|trusted-host|pypi\.|pythonhosted|anaconda\.org")
+    assert [path.name for path in files if host.search(path.read_text())] == []
 
 
 # Citation, changelog, terms
@@ -171,20 +186,38 @@ def test_no_package_host_is_named():
 
 def test_the_citation_says_what_the_project_says():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
-    assert (citation["repository-code"], citation["title"]) == (REPOSITORY, CONFIG["title"])
+    assert citation["version"] == PROJECT["version"] == bp.__version__
+    assert (citation["license"], citation["title"]) == (PROJECT["license"], CONFIG["title"])
+    assert citation["repository-code"] == REPOSITORY
     assert citation["cff-version"] == "1.2.0" and citation["message"] and citation["authors"]
 
 
-def test_the_changelog_begins_with_what_is_not_released():
-    text = (ROOT / "CHANGELOG.md").read_text()
-    headings = re.findall(r"^## \[(.+?)\](.*)$", text, re.MULTILINE)
-    assert headings[0] == ("Unreleased", "")
-    for version, date in headings[1:]:
-        assert re.fullmatch(r"\d+\.\d+\.\d+", version) and re.fullmatch(r" - \d{4}-\d{2}-\d{2}", date)
+def test_the_citation_has_the_paper_as_the_bibliography_has_it():
+    (paper,) = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    entry = (ROOT / "book" / "references.bib").read_text().split("{zhang2025how,")[1].split("\n}")[0]
+    field = lambda name: re.search(rf"^  {name} = {{(.*)}},$", entry, re.MULTILINE)[1]
+    authors = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    assert (" and ".join(authors), paper["title"], str(paper["year"])) == tuple(map(field, ("author", "title", "year")))
+
+
+def faults_of_changelog(text, version):
+    """What is not as Keep a Changelog has it, or as the version of the package wants it."""
+    first, *rest = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    faults = [] if first == "[Unreleased]" else ["does not begin with what is not released"]
+    faults += [line for line in rest if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", line)]
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= kinds
+    faults += sorted(set(re.findall(r"^### (.+)$", text, re.MULTILINE)) - kinds)
+    latest = rest[0] if rest else f"[{version}]"  # nothing is released yet
+    return faults + ([] if latest.startswith(f"[{version}]") else [f"the version is {version}, the latest {latest}"])
+
+
+def test_the_changelog_begins_with_what_is_not_released():
+    assert faults_of_changelog((ROOT / "CHANGELOG.md").read_text(), PROJECT["version"]) == []
+    released = "## [Unreleased]\n## [0.2.0] - 2026-12-01\n### Added\n"
+    assert faults_of_changelog(released, "0.2.0") == []
+    assert faults_of_changelog(released, "0.3.0") == ["the version is 0.3.0, the latest [0.2.0] - 2026-12-01"]
+    wrong = "## 0.2.0\n### News\n"
+    assert faults_of_changelog(wrong, "0.2.0") == ["does not begin with what is not released", "News"]
 
 
 def test_every_data_set_is_named_with_its_licence_and_address():
@@ -243,6 +276,28 @@ def test_the_cell_is_added_once_and_taken_out_again(tmp_path):
     assert launch.with_cell(notebook, config).cells == notebook.cells
 
 
+def packages_of(code):
+    """The distributions that some code imports, but for those that it looks for before."""
+    nodes = list(ast.walk(ast.parse(code)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    names = {name.split(".")[0] for name in names} - set(re.findall(r'find_spec\("(\w+)"\)', code))
+    known = importlib.metadata.packages_distributions()
+    return {known.get(name, [name])[0] for name in names - set(sys.stdlib_module_names) - {"benchpred_utils"}}
+
+
+def test_on_colab_a_chapter_has_all_that_it_imports():
+    """It has IPython; the rest is what the package needs, and the extra that the cell installs."""
+    (extra,) = re.findall(r"{folder}\[(\w+)\]", launch.SOURCE)
+    needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"][extra]
+    there = {Requirement(line).name for line in needed} | {"ipython"}
+    cells = {name: pairs.read_chapter(name).cells for name in pairs.chapter_names()}
+    code = {name: [cell.source for cell in found if cell.cell_type == "code"] for name, found in cells.items()}
+    lacking = {name: set().union(*map(packages_of, code[name])) - there for name in code}
+    assert {name: found for name, found in lacking.items() if found} == {}
+    assert packages_of("import os, vl_convert\nfrom sklearn.cluster import KMeans") - there == {"vl-convert-python"}
+
+
 COLAB = """\
 import sys, types
 sys.modules["google.colab"] = types.ModuleType("google.colab")
@@ -287,8 +342,9 @@ def test_elsewhere_the_cell_does_nothing(tmp_path):
     assert done.returncode == 0 and not (tmp_path / "book").exists()
 
 
-def test_jupyter_opens_a_chapter_whatever_the_times_of_its_files(tmp_path):
-    """As on Binder, where a clone gives the two files of a pair any times: the written chapter with its outputs."""
+@pytest.fixture
+def open_pair(tmp_path):
+    """Opens a pair whose .ipynb is the newer one, as `make book` leaves it and a clone may, in a Jupyter of some root."""
     contents = pytest.importorskip("jupyter_server.services.contents.largefilemanager")
     from jupytext import TextFileContentsManager  # noqa: F401
     from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class as with_jupytext
@@ -299,11 +355,25 @@ def test_jupyter_opens_a_chapter_whatever_the_times_of_its_files(tmp_path):
     now = time.time()
     os.utime(tmp_path / "notebooks/index.md", (now - 3600, now - 3600))
     os.utime(tmp_path / "notebooks/index.ipynb", (now, now))
-    manager = with_jupytext(contents.LargeFileManager)(root_dir=str(tmp_path))
-    opened = manager.get("notebooks/index.ipynb")["content"]
-    sources = [cell["source"].strip() for cell in opened["cells"]]
-    assert sources == [cell.source.strip() for cell in pairs.read_chapter("index").cells]
-    assert any(cell.get("outputs") for cell in opened["cells"])
+    manager = with_jupytext(contents.LargeFileManager)
+    return lambda path, root=".": manager(root_dir=str(tmp_path / root)).get(path)["content"]
+
+
+def test_jupyter_opens_a_chapter_whatever_the_times_of_its_files(open_pair):
+    """On Binder, and by `make lab`: the written chapter with its outputs."""
+    cells = open_pair("notebooks/index.ipynb")["cells"]
+    assert [cell["source"].strip() for cell in cells] == [cell.source.strip() for cell in pairs.read_chapter("index").cells]
+    assert any(cell.get("outputs") for cell in cells)
+
+
+def test_jupyter_is_started_where_it_finds_the_settings_of_the_pairs(open_pair):
+    """jupytext looks for pyproject.toml no higher than Jupyter's root, which a folder after `jupyter lab` would be."""
+    with pytest.raises(Exception, match="more recent than index.md"):
+        open_pair("index.ipynb", root="notebooks")
+    (command,) = re.findall(r"^\t@\$\(BIN\)/jupyter lab(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [word for word in shlex.split(command) if not word.startswith("--")] == []
+    (folder,) = re.findall(r"default_url=/lab/tree/(\S+)", command)
+    assert (ROOT / folder / "index.md").is_file()
 
 
 # The pages
