@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from .adaptive import SequentialStratification
 from .designs import uniform_core_sets
@@ -101,7 +101,7 @@ def items_to_compare(difference, accuracy, correlation, n_items, spread=1.0, pow
     half the difference below and above `accuracy`; r is the `correlation` of the scores where both run on the same
     items, 0 where each has items of its own (Cochran 1977, ch. 4; Miller 2024).
     """
-    z_level, z_power = stats.norm.ppf([1 - level / 2, power])
+    z_level, z_power = ndtri([1 - level / 2, power])
     p = np.clip(accuracy + difference * np.array([-0.5, 0.5]), 0, 1)
     s = np.sqrt(spread * p * (1 - p))
     variance = max(s @ s - 2 * correlation * s.prod(), spread * difference * (1 - difference))  # 0/1 scores: no less

@@ -72,7 +72,8 @@ def memory_each(estimator, source, target, n):
     """Bytes that suffice for one core set's working arrays in float64: the copies of its scores, the systems solved."""
     n_models = source.shape[0] if source.ndim == 2 else 1
     n_targets, n_items = target.shape
-    numbers = 6 * (n + 10) * (n_models + n_targets) + 6 * n**2
+    numbers = 6 * (n + 10) * (n_models + n_targets) + 6 * min(n, 2 * n_models + 1) ** 2
+    estimator = getattr(estimator, "func", estimator)  # behind a partial
     if estimator in (random_sampling_learn, pca):  # systems between models; the roots of up to 20 components
         numbers += 8 * n_models**2 + 120 * n_targets * n_models
     elif estimator not in (random_sampling, core_mean, difference, aipw, aipw_cross_fitted, weighted_sum):
@@ -124,15 +125,14 @@ def aipw(source, core, observed, alpha=10.0):
 
     s(C) + (N - n)/N x (mean over D \\ C of g - mean over C of g).  The ridge has an unpenalised intercept, so its mean
     residual on C is zero: mean over C of g = s(C), the correction does nothing, and the estimate is regression
-    imputation, n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n.  It is linear in the observed
-    scores; the weights come from one linear system per core set, whatever the number of targets.
+    imputation, n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n.
     """
     xp = namespace(source)
     n_items, n = source.shape[1], core.shape[1]
     z, n_rest = _gather(source, core, observed.dtype), n_items - n
     rest_mean = (_totals(source, observed.dtype) - xp.sum(z, axis=1)) / max(n_rest, 1)  # (T, M); none: times 0
-    weights = 1 / n_items + n_rest / n_items * _ridge(z, rest_mean[:, None, :], alpha)[0][:, 0, :]
-    return Estimate(xp.sum(observed * weights[:, None, :], axis=-1))
+    g_rest, _ = _ridge(z, observed, alpha)(slice(0), rest_mean)  # no item is left out
+    return Estimate((n * _mean(observed) + n_rest * g_rest) / n_items)
 
 
 def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
@@ -145,24 +145,18 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     Given C_-k, the fold C_k is a simple random sample of D \\ C_-k and g_-k is fixed, so every term has expectation
     s(D).  That needs a core set drawn uniformly and *in the order of drawing*: fold k takes every K-th item of it.
     The interval uses the variance of the residuals s - g_-k, all out of fold.  Raises ValueError when n < 2.
-
-    One fit serves all folds.  With H the ridge's hat matrix on C, the residuals of fold k under g_-k are
-    e_k = (I - H_kk)^-1 (s - H s)_k; and g_-k is what the ridge fits to s - e_k on C_k, s elsewhere (Stone 1974).
     """
-    xp, transposed = namespace(source), namespace(source).matrix_transpose
-    n_items, n, folds = source.shape[1], core.shape[1], _checked_folds(folds, core.shape[1])
-    z = _gather(source, core, observed.dtype)
-    fold = asarray_like([i % folds for i in range(n)], z)  # of each item of C
-    own = xp.astype(xp.arange(folds, device=device(z))[:, None] == fold, z.dtype)  # (K, n)
-    size = xp.sum(own, axis=1)
-    n_rest = n_items - n + size  # (K,): |D \ C_-k|
-    rest_mean = ((_totals(source, z.dtype) - xp.sum(z, axis=1))[:, None, :] + own @ z) / n_rest[:, None]
-    to_rest, residual = _ridge(z, rest_mean, alpha)  # (T, K, n), (T, n, n)
-    e_system = xp.where(fold[:, None] == fold, residual, 0.0)  # a block per fold
-    e = transposed(xp.linalg.solve(e_system, residual @ transposed(observed)))  # (T, P, n)
-    g_rest = observed @ transposed(to_rest) - e @ transposed(to_rest * own)  # (T, P, K)
-    per_fold = observed @ transposed(1 - own) + n_rest * (g_rest + e @ transposed(own / size[:, None]))
-    return _with_interval(_mean(per_fold) / n_items, e, observed, n_items)
+    xp, n_items, n = namespace(source), source.shape[1], core.shape[1]
+    z, folds = _gather(source, core, observed.dtype), _checked_folds(folds, n)
+    ridge, rest = _ridge(z, observed, alpha), _totals(source, z.dtype) - xp.sum(z, axis=1)  # (T, M) sums over D \ C
+    total, residuals = 0.0, []
+    for fold in (slice(k, None, folds) for k in range(folds)):
+        own, own_z = observed[:, :, fold], z[:, fold, :]
+        n_rest = n_items - n + own.shape[2]  # |D \ C_-k|
+        g_rest, e = ridge(fold, (rest + xp.sum(own_z, axis=1)) / n_rest)
+        total = total + xp.sum(observed, axis=-1) - xp.sum(own, axis=-1) + n_rest * (g_rest + _mean(e))
+        residuals.append(e)
+    return _with_interval(total / folds / n_items, xp.concat(residuals, axis=-1), observed, n_items)
 
 
 def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
@@ -364,27 +358,55 @@ def _totals(source, dtype):
     return xp.astype(xp.sum(source, axis=1), dtype, copy=False)
 
 
-def _ridge(z, points, alpha):
-    """A ridge with intercept, fitted to scores s on z (T, n, M): w (T, n_points, n), I - H (T, n, n).
+def _ridge(z, s, alpha):
+    """Ridges with an intercept on z (T, n, M), fitted to the scores s (T, P, n) of all items but some.
 
-    w @ s are its predictions at `points` (T, n_points, M), (I - H) s its residuals.  With K = z z' of the centred z, and
-    1/n the matrix of that number, I - H = alpha (K + alpha I)^-1 - 1/n = I - 1/n - z (z'z + alpha I)^-1 z': the smaller
-    of the two systems is inverted; and w = 1/n + (points - mean z) z' (I - H) / alpha.  Products are made in the
-    precision of z, in which those of 0/1 scores are exact, and centred and solved in double.
+    Returns a function of the items to leave out, a slice, and of points (T, M): it gives the predictions (T, P) there
+    and the errors s - g (T, P, n_k) on the items left out.  The cheaper of two systems is put together once, and each
+    call takes its part out.  Products are made in the precision of z, in which those of 0/1 scores are exact; systems
+    are solved in double.
     """
+    between = _ridge_between_items if z.shape[1] <= 2 * z.shape[2] else _ridge_between_models
+    return between(z, namespace(s).matrix_transpose(s), alpha)
+
+
+def _ridge_between_items(z, s, alpha):
+    """Of the fit to all n items, with the hat matrix H, I - H = alpha (K + alpha I)^-1 - 1/n; K = z z' of the centred z.
+
+    Left out, the items k have the errors e_k = (I - H_kk)^-1 (s - H s)_k; and the fit to the others is the fit to all,
+    with s - e_k in place of s on the items k (Stone 1974).
+    """
+    xp, n = namespace(z), z.shape[1]
+    products = lambda x: xp.astype(x @ xp.matrix_transpose(z), xp.float64, copy=False)
+    minus_mean, k = lambda x: x - xp.mean(x, axis=2, keepdims=True), products(z)
+    of_mean = xp.mean(k, axis=1, keepdims=True)  # (T, 1, n): products of mean z
+    system = minus_mean(k - of_mean) + alpha * xp.eye(n, dtype=xp.float64, device=device(z))
+    residual = alpha * xp.linalg.inv(system) - 1 / n  # I - H
+
+    def leaving_out(fold, point):
+        e = xp.linalg.solve(residual[:, fold, fold], residual[:, fold, :] @ s)
+        weights = 1 / n + minus_mean(products(point[:, None, :]) - of_mean) @ residual / alpha  # of s in g
+        return (weights @ s - weights[:, :, fold] @ e)[:, 0, :], xp.matrix_transpose(e)
+
+    return leaving_out
+
+
+def _ridge_between_models(z, s, alpha):
+    """g = x'b with x = (z, 1) and (x'x + alpha diag(1, ..., 1, 0)) b = x's."""
     xp = namespace(z)
-    n, n_models = z.shape[1:]
-    z_t, eye = xp.matrix_transpose(z), lambda size: xp.eye(size, dtype=xp.float64, device=device(z))
-    products, to_points = (xp.astype(x @ z_t, xp.float64, copy=False) for x in (z, points))
-    mean = xp.mean(products, axis=1, keepdims=True)  # (T, 1, n) products with mean z
-    centred = lambda x: x - xp.mean(x, axis=2, keepdims=True) - mean + xp.mean(mean, axis=2, keepdims=True)
-    if n <= n_models:
-        residual = alpha * xp.linalg.inv(centred(products) + alpha * eye(n)) - 1 / n
-    else:
-        zc = xp.astype(z, xp.float64, copy=False) - xp.mean(z, axis=1, keepdims=True)
-        zc_t = xp.matrix_transpose(zc)
-        residual = eye(n) - 1 / n - zc @ xp.linalg.inv(zc_t @ zc + alpha * eye(n_models)) @ zc_t
-    return 1 / n + centred(to_points) @ residual / alpha, residual
+    with_one = lambda z: xp.concat([z, xp.ones_like(z[..., :1])], axis=-1)
+    product = lambda a, b: xp.astype(xp.matrix_transpose(a) @ b, xp.float64, copy=False)  # a'b
+    x = with_one(z)
+    penalty = alpha * xp.eye(x.shape[2], dtype=xp.float64, device=device(z))
+    penalty[-1, -1] = 0.0  # the intercept
+    system, x_s = product(x, x) + penalty, product(x, s)
+
+    def leaving_out(fold, point):
+        own, own_s = x[:, fold, :], s[:, fold, :]
+        b = xp.linalg.solve(system - product(own, own), x_s - product(own, own_s))
+        return (with_one(point)[:, None, :] @ b)[:, 0, :], xp.matrix_transpose(own_s - own @ b)
+
+    return leaving_out
 
 
 def _with_interval(value, residual, observed, n_items):

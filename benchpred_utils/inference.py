@@ -2,14 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+import scipy  # scipy.stats, which takes as long to load as all the rest, when it is first used; and so statsmodels
+from scipy.special import ndtr, ndtri, stdtrit
 
 from .backend import device, namespace
 
 __all__ = [
     "bootstrap_over_models",
     "compare",
+    "holm",
     "mean_changes",
     "per_model",
     "score_interval",
@@ -27,7 +28,7 @@ def t_interval(value, variance, df, level=0.95):
 
     It takes the estimate for normal and the variance for well estimated, which fails near 0 and 1.
     """
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * variance**0.5
+    half = float(stdtrit(df, 0.5 + level / 2)) * variance**0.5
     return value - half, value + half
 
 
@@ -46,7 +47,7 @@ def score_interval(value, variance, mean, plain, df, level=0.95):
     xp = namespace(value)
     value, spread = xp.clip(value, 0.0, 1.0), mean * (1 - mean)
     known = spread > 1e-9  # a weighted mean of ones is 1 but for rounding
-    k = xp.where(known, variance / xp.where(known, spread, 1.0), plain) * float(stats.t.ppf(0.5 + level / 2, df)) ** 2
+    k = xp.where(known, variance / xp.where(known, spread, 1.0), plain) * float(stdtrit(df, 0.5 + level / 2)) ** 2
     middle, half = value + k / 2, xp.sqrt(k * value * (1 - value) + k**2 / 4)
     return (middle - half) / (1 + k), (middle + half) / (1 + k)
 
@@ -103,7 +104,7 @@ def _by_trial(records):
     columns |= {"bias": error, "mse": error**2, "coverage": _covered(records)}
     columns["width"] = records["upper"] - records["lower"]
     trials = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
-    tau = lambda part: stats.kendalltau(part["estimate"], part["truth"]).statistic  # tau-b; NaN where one is constant
+    tau = lambda part: scipy.stats.kendalltau(part["estimate"], part["truth"]).statistic  # tau-b; NaN where one is constant
     groups = records.groupby(keys, sort=False, observed=True)
     trials = trials.assign(tau=groups[["estimate", "truth"]].apply(tau)).reset_index()
     random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
@@ -119,7 +120,7 @@ def _covered(records):
 def _monte_carlo(name, groups, level):
     """The mean over trials with its Student interval, one row per group."""
     found = groups.agg(["mean", "std", "count"])
-    half = stats.t.ppf(0.5 + level / 2, found["count"] - 1) * found["std"] / found["count"] ** 0.5
+    half = stdtrit(found["count"] - 1, 0.5 + level / 2) * found["std"] / found["count"] ** 0.5
     return pd.DataFrame({name: found["mean"], f"{name}_low": found["mean"] - half, f"{name}_high": found["mean"] + half})
 
 
@@ -129,7 +130,7 @@ def _effective_sample_size(trials, level):
     if random.isna().any() or not mse.mean() > 0:
         return pd.Series({"ess": np.nan, "ess_low": np.nan, "ess_high": np.nan})
     ess, influence = random.mean() / mse.mean(), random / random.mean() - mse / mse.mean()
-    factor = np.exp(stats.t.ppf(0.5 + level / 2, len(mse) - 1) * influence.std(ddof=1) / len(mse) ** 0.5)
+    factor = np.exp(stdtrit(len(mse) - 1, 0.5 + level / 2) * influence.std(ddof=1) / len(mse) ** 0.5)
     return pd.Series({"ess": ess, "ess_low": ess / factor, "ess_high": ess * factor})
 
 
@@ -173,16 +174,23 @@ def compare(records, baseline="random_sampling", level=0.95):
             change, low, high, p = _paired_change(group[method], group[baseline], level)
             rows.append((*cell, method, change, low, high, p))
     table = pd.DataFrame(rows, columns=[*CELL, "method", "change", "low", "high", "p"])
-    return table.assign(p_holm=multipletests(table["p"], method="holm")[1] if len(table) else [])
+    return table.assign(p_holm=holm(table["p"]))
 
 
 def _paired_change(gap, base, level):
     """mean(gap)/mean(base) - 1, its interval, and the p value of equal gaps, from paired trials."""
     ratio = gap.mean() / base.mean()
     residual = (gap - ratio * base) / base.mean()  # the ratio's influence function
-    half = stats.t.ppf(0.5 + level / 2, len(gap) - 1) * residual.std(ddof=1) / len(gap) ** 0.5
-    p = stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
+    half = stdtrit(len(gap) - 1, 0.5 + level / 2) * residual.std(ddof=1) / len(gap) ** 0.5
+    p = scipy.stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
     return ratio - 1, ratio - 1 - half, ratio - 1 + half, p
+
+
+def holm(p):
+    """The p values (k,) of k tests, adjusted: those below a level have at most that chance of any error (Holm 1979)."""
+    from statsmodels.stats.multitest import multipletests
+
+    return multipletests(p, method="holm")[1] if len(p) else np.array([])
 
 
 def mean_changes(changes):
@@ -194,9 +202,9 @@ def mean_changes(changes):
     """
     groups = changes.assign(square=((changes["high"] - changes["low"]) / 2) ** 2).groupby("method", sort=False)
     mean, half = groups["change"].mean(), groups["square"].sum() ** 0.5 / groups.size()
-    p = 2 * stats.norm.sf(stats.norm.ppf(0.975) * np.abs(mean / half))
+    p = 2 * ndtr(-ndtri(0.975) * np.abs(mean / half))
     table = pd.DataFrame({"benchmark": "mean", "change": mean, "low": mean - half, "high": mean + half, "p": p})
-    return table.assign(p_holm=multipletests(p, method="holm")[1]).reset_index()
+    return table.assign(p_holm=holm(p)).reset_index()
 
 
 def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95):

@@ -5,13 +5,12 @@ As in :mod:`optimised`, the designs learn from the sources and give what they le
 """
 
 import warnings
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import block_diag
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
 from . import backend
@@ -44,7 +43,7 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 RIDGE = 0.1
 BLOCK = 2**22  # bytes of working arrays that a processor's cache holds: half the time of blocks beyond it
 ALL = (slice(None),)  # the items, in one block
-_threads = ThreadpoolController()  # one thread: rounding differs with their number, and k-means sees it
+_threads = ThreadpoolController()  # one thread: rounding differs with their number
 
 
 # --- the multidimensional 2PL -----------------------------------------------------------------------------------------
@@ -232,13 +231,23 @@ def irt_anchors(source, n, rng):
     host) is started once.
     """
     n_items = checked_budget(source.shape[1], n)
+    KMeans, ConvergenceWarning, threads = _k_means()
     items = backend.to_numpy(_fitted(source).items)
-    with warnings.catch_warnings(), _threads.limit(limits=1):
+    with warnings.catch_warnings(), threads.limit(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct items than clusters: some share is 0
         kmeans = KMeans(n, n_init=1, random_state=int(rng.integers(2**31))).fit(items)
         distance = kmeans.transform(items)
     core = _distinct(distance.T)
     return core, np.bincount(kmeans.labels_, minlength=n) / n_items, items, _mixture(source, n)
+
+
+@cache
+def _k_means():
+    """scikit-learn's, which takes as long to load as the whole package, with its warning and the control of its threads."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    return KMeans, ConvergenceWarning, ThreadpoolController()
 
 
 def _distinct(cost):

@@ -11,9 +11,7 @@ to occupy a GPU, each of which waits for the one before.
 import warnings
 from functools import wraps
 
-import kmedoids
 import numpy as np
-from sklearn.linear_model import lars_path
 
 from .backend import asarray_like, floating, namespace, to_numpy
 from .designs import checked_budget, uniform_core_sets
@@ -131,6 +129,8 @@ def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
     position, many sets of weights are optimal, and the noise picks one with no more weights than models.  (The
     coordinate descent of the authors' code ends in some other optimum, with more of them, so at a larger penalty.)
     """
+    from sklearn.linear_model import lars_path  # takes as long to load as the whole package
+
     n_items = checked_budget(source.shape[1], n)
     y, noisy = source.mean(axis=1), source + 1e-6 * rng.standard_normal(source.shape)
     mean = noisy.mean(axis=0)
@@ -264,6 +264,8 @@ def _correlations(source):
 
 def _medoids(distance, n, rng):
     """The n medoids of some items, and the number of the medoid to which each item belongs, a medoid to itself."""
+    import kmedoids  # it loads scikit-learn
+
     found = kmedoids.fasterpam(distance, n, init="random", random_state=int(rng.integers(2**31)), n_cpu=1)
     medoids, nearest = found.medoids.astype(np.int64), found.labels.astype(np.int64)
     nearest[medoids] = np.arange(n)

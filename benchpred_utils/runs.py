@@ -17,7 +17,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 from tqdm import tqdm
 
 from . import data, inference
@@ -123,7 +122,7 @@ def make(name, n_jobs=-1, folder=None):
     parts = dict(zip(order, tqdm(work, f"run {name}", len(order), mininterval=5)))
     parts = [parts[i] for i in range(len(experiments))]
     tables = {table: pd.concat([part[table] for part in parts], ignore_index=True) for table in parts[0]}
-    tables["changes"]["p_holm"] = _holm(tables["changes"])
+    tables["changes"]["p_holm"] = tables["changes"].groupby(["split", "asked"])["p"].transform(inference.holm)
     made = {"date": date.today().isoformat(), "wall_s": round(time.monotonic() - start), "cores": joblib.cpu_count()}
     made |= {"cpu_s": round(tables["costs"]["cpu_s"].sum()), "worker_peak_mib": float(tables["costs"]["peak_mib"].max())}
     _store(Path(folder or FOLDER) / name, tables, {"key": made_from, "made": made})
@@ -159,11 +158,6 @@ def _peak_memory():
     except ModuleNotFoundError:
         return np.nan
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _holm(changes):
-    family = changes.groupby(["split", "asked"])["p"]
-    return family.transform(lambda p: multipletests(p, method="holm")[1])
 
 
 def _store(folder, tables, about):
