@@ -170,6 +170,13 @@ def _frontier():
         yield Experiment(scores, "few_sources", 50, COMPARED, 300)
 
 
+def _coverage():
+    """In interpolation a model is a target now and then: to speak of each model's coverage takes many trials."""
+    for scores in data.HELM_LITE:
+        for budget in (25, 50, 100):
+            yield Experiment(scores, "interpolation", budget, ("aipw_cross_fitted", "sequential_stratification"), 4_000)
+
+
 def _newest():
     for budget in (50, 0.1):
         yield Experiment("swe_bench_verified", "before_2025_07", budget, COMPARED, 300)
@@ -204,5 +211,6 @@ RUNS = {  # name: (experiments, data sets)
     "protocol": (tuple(_protocol()), data.HELM_LITE),
     "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
     "frontier": (tuple(_frontier()), data.HELM_LITE),
+    "coverage": (tuple(_coverage()), data.HELM_LITE),
     "newest": (tuple(_newest()), ("swe_bench_verified", "bigcodebench", "mmlu_pro", "digits_zoo")),
 }

@@ -122,7 +122,7 @@ def test_every_method_is_in_the_runs():
     for experiments, _ in runs.RUNS.values():
         assert len(set(experiments)) == len(experiments)
         methods = {method for experiment in experiments for method in experiment.methods}
-        assert methods in (set(bp.METHODS), set(protocols.COMPARED))
+        assert methods == set(bp.METHODS) or methods <= set(protocols.COMPARED)
 
 
 # --- the stored runs --------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_a_random_sample_of_the_stored_rows_comes_out_again(name, load):
         load(dataset)
     seed = int(time.time() // 86400)
     stored = runs.load(name)["summary"].set_index(["benchmark", "split", "asked", "method"]).sort_index()
-    for i in np.random.default_rng(seed).choice(len(experiments), 600 // experiments[0].trials, replace=False):
+    for i in np.random.default_rng(seed).choice(len(experiments), max(1, 600 // experiments[0].trials), replace=False):
         experiment = experiments[i]
         again = inference.summarise(protocols.records(experiment)).set_index("method")
         for method in experiment.methods:
