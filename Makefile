@@ -34,8 +34,8 @@ html: setup ## build the book from the stored outputs: no data, no network
 	@$(BIN)/python book/tools/execute.py sync
 	@$(BIN)/python book/tools/build.py
 
-runs: setup ## compute the stored runs anew from the data (25 minutes on 2 cores)
-	@$(BIN)/python book/tools/make_runs.py
+runs: setup ## compute the stored runs anew from the data (50 minutes on 2 cores; ARGS="protocol": one of them)
+	@$(BIN)/python book/tools/make_runs.py $(ARGS)
 
 bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the peers: see book/bench/README.md)
 	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
