@@ -39,7 +39,7 @@ class SequentialDraws:
         self.model, self.floor = working_model(source) if model is None else model, floor
         self.sequence = BettingSequence(len(uniform), half_width, level)
         self.uniform, self.left = uniform, np.ones(uniform.shape, dtype=bool)
-        self.g = np.zeros(uniform.shape)
+        self.g = self.weight = np.zeros(uniform.shape)
         self.items, self.observed = np.zeros((len(uniform), 0), dtype=int), np.zeros((len(uniform), 0))
 
     @property
@@ -56,9 +56,10 @@ class SequentialDraws:
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         t, n_items = self.items.shape[1], self.left.shape[1]
         self.g = predict(self.model, self.items, self.observed)
+        self.weight = np.sqrt(self.g * (1 - self.g)) + self.floor
         left, drawn = self.left.copy(), []
         for u in self.uniform[:, t : min(t + 1 + t // 40, n_items)].T:
-            upto = np.cumsum(self._weights(left), axis=1)
+            upto = np.cumsum(left * self.weight, axis=1)
             drawn.append((upto > u[:, None] * upto[:, -1:]).argmax(axis=1))
             np.put_along_axis(left, drawn[-1][:, None], False, axis=1)
         self.items = np.concatenate([self.items, np.stack(drawn, axis=1)], axis=1)
@@ -71,15 +72,11 @@ class SequentialDraws:
         n_items, seen = self.left.shape[1], self.observed.sum(axis=1)
         self.sequence.look(seen / n_items, (seen + self.left.sum(axis=1)) / n_items)
 
-    def _weights(self, left):
-        return np.where(left, np.sqrt(self.g * (1 - self.g)) + self.floor, 0.0)
-
     def _bet(self, item, score):
         g, left, n_items = self.g, self.left, self.left.shape[1]
-        w = self._weights(left)
-        share = np.where(left, w.sum(axis=1, keepdims=True) / np.where(left, w, 1.0), 0.0) / n_items  # 1/(q N)
+        share = left * ((left * self.weight).sum(axis=1, keepdims=True) / self.weight) / n_items  # 1/(q N)
         forecast = (self.observed.sum(axis=1) + (g * left).sum(axis=1)) / n_items
-        variance = (left * g * (1 - g) * share).sum(axis=1) / n_items
+        variance = (g * (1 - g) * share).sum(axis=1) / n_items
         of = lambda values: np.take_along_axis(values, item, axis=1)[:, 0]
         self.sequence.bet(
             forecast, (score - of(g)) * of(share), variance, (-g * share).min(axis=1), ((1 - g) * share).max(axis=1)
