@@ -52,8 +52,8 @@ def leaves(draw, target, depth, probability=1.0):
         yield probability, draw
         return
     t = draw.items.shape[1]
-    draw.g = predict(draw.model, draw.items, draw.observed)
-    w = draw._weights(draw.left)[0]
+    g = predict(draw.model, draw.items, draw.observed)[0]
+    w = draw.left[0] * (np.sqrt(g * (1 - g)) + draw.floor)
     ends = np.cumsum(w) / w.sum()
     for item in np.nonzero(draw.left[0])[0]:
         after = copy.deepcopy(draw)
