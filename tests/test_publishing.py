@@ -66,7 +66,7 @@ def faults_of(command):
             if first == "-k":
                 faults += [f"no tests of {rest[0]}"] if sum(rest[0] in name for name in test_names()) < 2 else []
             elif first[0] != "-":
-                faults += [f"no {first}"] if not (ROOT / first).exists() else []
+                faults += [f"no {first}"] if first not in bp.protocols.RUNS and not (ROOT / first).exists() else []
         return faults
     if Path(program).name == "python" and words[0] == "-m":
         return [] if (ROOT / words[1] / "__main__.py").exists() else [f"no module {words[1]}"]

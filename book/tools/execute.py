@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import pairs
@@ -105,14 +105,11 @@ def sources_of(name: str):
     """The files of the data and the stored runs that a chapter takes, and why it can't be executed, if it can't."""
     chapter = pairs.read_chapter(name)
     files, missing = locate(pairs.declared_data(chapter))
-    stale = [run for run in pairs.declared_runs(chapter) if run_state(run)]
+    stale = [run for run in pairs.declared_runs(chapter) if runs.state(run)]
     if missing or stale:
         reasons = {"no data": missing, "no run": stale}
         return {}, "; ".join(f"{what}: {', '.join(names)}" for what, names in reasons.items() if names)
     return files | run_files(pairs.declared_runs(chapter)), ""
-
-
-run_state = cache(runs.state)  # many chapters take the same run
 
 
 def store(name: str, notebook, seconds: float) -> Outcome:
