@@ -109,6 +109,7 @@ class Execution:
             extra_arguments=["--log-level=ERROR"],
             coalesce_streams=True,
             record_timing=False,
+            shutdown_kernel="immediate",  # all that it knew is in the notebook; when asked to go, it can take seconds
             resources={"metadata": {"path": str(NOTEBOOKS)}},
             on_cell_executed=self._count,
         )
