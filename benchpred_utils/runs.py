@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import joblib
@@ -91,9 +92,15 @@ def key(name):
     settings = json.dumps([asdict(experiment) for experiment in experiments])
     return {
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
-        "code": code_key(modules=sorted({*needed_modules("protocols"), "inference"})),
+        "code": _code(),
         "data": data_key(datasets),
     }
+
+
+@cache
+def _code():
+    """The key of the code that makes the runs: of one moment in a process, for what it imported does not change."""
+    return code_key(modules=sorted({*needed_modules("protocols"), "inference"}))
 
 
 def data_key(names):

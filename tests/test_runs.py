@@ -65,7 +65,7 @@ def test_a_run_that_does_not_belong_is_refused(tiny, monkeypatch, what):
     if what == "settings":
         monkeypatch.setitem(runs.RUNS, "tiny", (TINY[:1], ("digits_zoo",)))
     elif what == "code":
-        monkeypatch.setattr(runs, "code_key", lambda modules: "another")
+        monkeypatch.setattr(runs, "_code", lambda: "another")
     elif what == "data":
         monkeypatch.setitem(runs.RUNS, "tiny", (TINY, ("gsm8k",)))
     elif what == "tables":

@@ -6,6 +6,7 @@ it is stale as soon as one of them no longer equals what the working tree holds.
 """
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -29,6 +30,12 @@ def chapter_key(notebook) -> str:
     return digest.hexdigest()
 
 
+@cache
+def package_key() -> str:
+    """The key of the package's code, of one moment: chapters executed while it changes are left stale."""
+    return code_key()
+
+
 def runs_key(names) -> dict[str, str]:
     """The sha256 of the tables of each stored run."""
     keys = {}
@@ -48,7 +55,7 @@ def chapters_key(names) -> dict[str, str]:
 def stamp(notebook) -> dict:
     """The keys that a notebook has now."""
     declared = lambda what: list(notebook.metadata.get(what) or [])
-    keys = {"chapter": chapter_key(notebook), "code": code_key(), "data": runs.data_key(declared(DECLARATION))}
+    keys = {"chapter": chapter_key(notebook), "code": package_key(), "data": runs.data_key(declared(DECLARATION))}
     more = {"runs": runs_key(declared(RUNS_DECLARATION)), "chapters": chapters_key(declared(CHAPTERS_DECLARATION))}
     return keys | {part: key for part, key in more.items() if key}
 
