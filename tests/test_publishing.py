@@ -50,7 +50,7 @@ def commands_of(text):
     return [line.split("#")[0].strip() for line in lines + inline if line.strip()]
 
 
-def test_names():
+def names_of_tests():
     """The names that a pattern of pytest's -k is looked for in: of the files of tests, and of their functions."""
     files = sorted((ROOT / "tests").glob("test_*.py"))
     return {path.name for path in files}.union(*(re.findall(r"^def (test_\w+)", f.read_text(), re.MULTILINE) for f in files))
@@ -64,7 +64,7 @@ def faults_of(command):
         faults = [f"make has no {target}" for target in targets if target not in make_targets()]
         for first, *rest in (shlex.split(word.removeprefix("ARGS=")) for word in words if word.startswith("ARGS=")):
             if first == "-k":
-                faults += [f"no tests of {rest[0]}"] if sum(rest[0] in name for name in test_names()) < 2 else []
+                faults += [f"no tests of {rest[0]}"] if sum(rest[0] in name for name in names_of_tests()) < 2 else []
             elif first[0] != "-":
                 faults += [f"no {first}"] if first not in bp.protocols.RUNS and not (ROOT / first).exists() else []
         return faults
