@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -276,13 +277,16 @@ def test_the_cell_is_added_once_and_taken_out_again(tmp_path):
     assert launch.with_cell(notebook, config).cells == notebook.cells
 
 
+distributions = cache(importlib.metadata.packages_distributions)  # it reads every package's list of files
+
+
 def packages_of(code):
     """The distributions that some code imports, but for those that it looks for before."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     names = {name.split(".")[0] for name in names} - set(re.findall(r'find_spec\("(\w+)"\)', code))
-    known = importlib.metadata.packages_distributions()
+    known = distributions()
     return {known.get(name, [name])[0] for name in names - set(sys.stdlib_module_names) - {"benchpred_utils"}}
 
 
