@@ -67,7 +67,8 @@ def book(tmp_path, monkeypatch):
 
     write("one", chapter("x = 2 + 2", "print(x / 3)", "x"))
     write("two", chapter("import numpy as np", "np.arange(3.0)"))
-    return write
+    yield write
+    keys.package_key.cache_clear()
 
 
 def stored_text(name):
@@ -278,6 +279,16 @@ def test_only_stale_runs_are_made(monkeypatch, capsys):
     assert make_runs.main([]) == 0 and made == ["old", "good", "old"]
     monkeypatch.setattr(runs, "make", lambda name: (_ for _ in ()).throw(KeyboardInterrupt))
     assert make_runs.main(["old"]) == 130 and "as it was" in capsys.readouterr().err
+
+
+def test_a_chapter_is_stale_when_the_code_changes_while_it_executes(book, monkeypatch):
+    begun, sources_of = [], execute.sources_of
+    monkeypatch.setattr(execute, "sources_of", lambda name: begun.append(name) or sources_of(name))
+    monkeypatch.setattr(keys, "code_key", lambda: "after" if begun else "before")
+    execute.main(["run"])
+    assert {pairs.read_stored(name).metadata["benchpred"]["code"] for name in ("one", "two")} == {"before"}
+    keys.package_key.cache_clear()  # as the next command does
+    assert keys.stored_state("one") == ["the code of benchpred_utils changed"]
 
 
 def test_sync_keeps_the_outputs_of_unchanged_cells(book):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import pairs
 from benchpred_utils import runs
 from compare import ABS_TOL, REL_TOL, differences
-from keys import CHAPTERS_DECLARATION, ROOT, stored_state
+from keys import CHAPTERS_DECLARATION, ROOT, package_key, stored_state
 from runner import ChapterError, Execution, files_of, locate, run_files
 
 README_FIGURE = "fig-index-gap"
@@ -200,6 +200,8 @@ def main(argv=None) -> int:
     names = [name for name in pairs.chapter_names() if name in args.names or not args.names]
     pairs.remove_partial_files()
     files_of.cache_clear()
+    package_key.cache_clear()
+    package_key()  # code that changes while chapters execute leaves them stale
     started = time.monotonic()
     try:
         outcomes = act(args, names)

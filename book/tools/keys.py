@@ -32,7 +32,7 @@ def chapter_key(notebook) -> str:
 
 @cache
 def package_key() -> str:
-    """The key of the package's code, of one moment: chapters executed while it changes are left stale."""
+    """The key of the package's code, as it was when first asked for: before the first chapter is executed."""
     return code_key()
 
 
