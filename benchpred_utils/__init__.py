@@ -23,7 +23,15 @@ from .advice import Advice, recommend
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
-from .experiments import METHODS, OWN_METHODS, RECOMMENDED, SPLITS, Method, run_experiment, split_models
+from .experiments import (
+    METHODS,
+    OWN_METHODS,
+    RECOMMENDED,
+    SPLITS,
+    Method,
+    run_experiment,
+    split_models,
+)
 from .inference import compare, summarise
 from .readers import read_helm, read_lm_eval, read_results, read_scores
 from .scores import Scores

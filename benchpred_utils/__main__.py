@@ -27,7 +27,10 @@ The last three are repeated until the budget is spent, {ROUNDS} times; with item
 def check(args):
     for path in args.files:
         scores = read_any(path, args.metric, args.filter, args.missing)
-        accuracy, more = scores.accuracy, "" if scores.domains is None else f", {len(set(scores.domains))} domains"
+        accuracy, more = (
+            scores.accuracy,
+            "" if scores.domains is None else f", {len(set(scores.domains))} domains",
+        )
         kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
         print(f"{path}: {scores.n_models} models x {scores.n_items} items{more}; scores {kind}")
         print(f"  models {named(scores.models)}; items {named(scores.items)}")
@@ -41,13 +44,18 @@ def items(args):
     names = plan.next_items() if isinstance(plan, EvaluationSession) else plan
     if args.samples:
         Path(args.samples).write_text(json.dumps(_by_task(names, args.task)), encoding="utf-8")
-    print("\n".join(names) if names else "nothing: the evaluation is done", file=sys.stdout if names else sys.stderr)
+    print(
+        "\n".join(names) if names else "nothing: the evaluation is done",
+        file=sys.stdout if names else sys.stderr,
+    )
 
 
 def estimate(args):
     source, plan, settings = _resume(args.session) if args.session else _without_session(args)
     metric, filter = (getattr(args, name) or settings[name] for name in ("metric", "filter"))
-    results = _known(read_results(args.results, metric, filter, sources=_paths(settings, args.session)), source)
+    results = _known(
+        read_results(args.results, metric, filter, sources=_paths(settings, args.session)), source
+    )
     if isinstance(plan, EvaluationSession):
         found, todo = _recorded(plan, results), plan.next_items()
         _save(args.session, plan, settings)
@@ -69,9 +77,16 @@ def one_round(source, results, plan=None):
     names = np.sort(plan or list(results))
     n, number = len(names), {name: i for i, name in enumerate(source.items.tolist())}
     if plan is None:
-        plan = np.random.default_rng(zlib.crc32("\n".join(names).encode())).permutation(names).tolist()
-    core, observed = np.array([[number[name] for name in plan]]), np.array([[[results[name] for name in plan]]])
-    value, lower, upper = (end.item() for end in estimators.aipw_cross_fitted(source.values, core, observed))
+        plan = (
+            np.random.default_rng(zlib.crc32("\n".join(names).encode())).permutation(names).tolist()
+        )
+    core, observed = (
+        np.array([[number[name] for name in plan]]),
+        np.array([[[results[name] for name in plan]]]),
+    )
+    value, lower, upper = (
+        end.item() for end in estimators.aipw_cross_fitted(source.values, core, observed)
+    )
     first = n < source.n_items and core.max() < n
     limit = f"these are the first {n} items, as --limit gives them: no random sample; draw items with --one-round"
     ess = ess_of_width(value, upper - lower, n, source.n_items)
@@ -83,16 +98,24 @@ def one_round(source, results, plan=None):
 
 def _begin(args):
     if not args.sources or (args.budget is None) == (args.precision is None):
-        raise ValueError(f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H")
+        raise ValueError(
+            f"{args.session} is not there: to begin it give SOURCES, and --budget N or --precision H"
+        )
     if args.one_round and args.budget is None:
-        raise ValueError("--one-round draws a number of items that is fixed beforehand: give --budget N")
+        raise ValueError(
+            "--one-round draws a number of items that is fixed beforehand: give --budget N"
+        )
     source, _, settings = _without_session(args)
     rng = np.random.default_rng(args.seed)
     if args.one_round:
         n = budget_items(args.budget, source.n_items)
-        plan = source.items[designs.uniform(source.values, n, rng)].tolist()  # in the order of drawing
+        plan = source.items[
+            designs.uniform(source.values, n, rng)
+        ].tolist()  # in the order of drawing
     else:
-        plan = EvaluationSession(source, budget=args.budget, precision=args.precision, rounds=args.rounds, rng=rng)
+        plan = EvaluationSession(
+            source, budget=args.budget, precision=args.precision, rounds=args.rounds, rng=rng
+        )
     _save(args.session, plan, settings)
     return source, plan, settings
 
@@ -123,12 +146,18 @@ def _resume(path):
 
 def _save(path, plan, settings):
     """Write the session, or the items of the one round, and the way to the sources."""
-    content = plan.content() if isinstance(plan, EvaluationSession) else {"format": "one round", "items": plan}
+    content = (
+        plan.content()
+        if isinstance(plan, EvaluationSession)
+        else {"format": "one round", "items": plan}
+    )
     write_json(path, content | {"sources": settings})
 
 
 def _read(settings, session):
-    return read_any(_paths(settings, session), settings["metric"], settings["filter"], settings["missing"])
+    return read_any(
+        _paths(settings, session), settings["metric"], settings["filter"], settings["missing"]
+    )
 
 
 def _paths(settings, session):
@@ -149,7 +178,9 @@ def _by_task(names, task):
     for name in names:
         of, _, number = name.rpartition(":")
         if not number.isdigit() or not (of or task):
-            raise ValueError(f"item {name} is not TASK:NUMBER, as lm_eval counts items; is --task missing?")
+            raise ValueError(
+                f"item {name} is not TASK:NUMBER, as lm_eval counts items; is --task missing?"
+            )
         found.setdefault(of or task, []).append(int(number))
     return {of: sorted(numbers) for of, numbers in found.items()}
 
@@ -182,14 +213,23 @@ def _recorded(session, results):
 
 def _report(found, todo, source, args):
     if args.json:
-        numbers = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in found._asdict().items()}
-        return print(json.dumps(numbers | {"n_items": source.n_items, "done": not todo, "next_items": todo}))
+        numbers = {
+            k: None if isinstance(v, float) and np.isnan(v) else v
+            for k, v in found._asdict().items()
+        }
+        return print(
+            json.dumps(numbers | {"n_items": source.n_items, "done": not todo, "next_items": todo})
+        )
     worth = f", worth {found.n * found.ess:.0f} drawn at random" if found.ess == found.ess else ""
     value = min(max(found.value, 0.0), 1.0)
-    print(f"{value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}")
+    print(
+        f"{value:.3f}, from {found.lower:.3f} to {found.upper:.3f}; {found.n} of {source.n_items} items{worth}"
+    )
     print(found.interval, *(f"note: {warning}" for warning in found.warnings), sep="\n")
     if value != found.value:
-        print(f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is shown")
+        print(
+            f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is shown"
+        )
     if todo:
         more = f"{len(todo)} more item{'s' * (len(todo) > 1)}"
         print(f"next: {more}, python -m benchpred_utils items --session {args.session}")
@@ -199,16 +239,27 @@ def _budget(text):
     try:
         return float(text) if "." in text else int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of items nor a fraction like 0.2") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of items nor a fraction like 0.2"
+        ) from None
 
 
 def _parser():
-    parser = argparse.ArgumentParser("python -m benchpred_utils", description=__doc__, epilog=EPILOG)
+    parser = argparse.ArgumentParser(
+        "python -m benchpred_utils", description=__doc__, epilog=EPILOG
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("--metric", help="which metric to read, where logs hold several")
-    reading.add_argument("--filter", help="which filter of lm-evaluation-harness to read, where logs hold several")
-    reading.add_argument("--missing", choices=("error", "drop"), default="error", help="drop: the items that some lack")
+    reading.add_argument(
+        "--filter", help="which filter of lm-evaluation-harness to read, where logs hold several"
+    )
+    reading.add_argument(
+        "--missing",
+        choices=("error", "drop"),
+        default="error",
+        help="drop: the items that some lack",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(run, text):
@@ -218,17 +269,36 @@ def _parser():
 
     _items_options(add(items, "say which items to run next; begins a session where there is none"))
     _estimate_options(add(estimate, "record results, and say what they say"))
-    add(check, "say what files hold, or what is wrong with them").add_argument("files", nargs="+", metavar="FILE")
+    add(check, "say what files hold, or what is wrong with them").add_argument(
+        "files", nargs="+", metavar="FILE"
+    )
     return parser
 
 
 def _items_options(command):
     add, rounds = command.add_argument, command.add_mutually_exclusive_group()
-    add("sources", nargs="*", metavar="SOURCES", help="the source scores: tables, sample logs, run folders")
-    add("--session", required=True, metavar="FILE", help="the evaluation's file, begun here if it is not there")
+    add(
+        "sources",
+        nargs="*",
+        metavar="SOURCES",
+        help="the source scores: tables, sample logs, run folders",
+    )
+    add(
+        "--session",
+        required=True,
+        metavar="FILE",
+        help="the evaluation's file, begun here if it is not there",
+    )
     add("--budget", type=_budget, metavar="N", help="items to run (below 1: a fraction)")
-    add("--precision", type=float, metavar="H", help="stop when the interval is this far to either side")
-    rounds.add_argument("--rounds", type=int, metavar="R", help=f"runs that share the budget (default {ROUNDS})")
+    add(
+        "--precision",
+        type=float,
+        metavar="H",
+        help="stop when the interval is this far to either side",
+    )
+    rounds.add_argument(
+        "--rounds", type=int, metavar="R", help=f"runs that share the budget (default {ROUNDS})"
+    )
     at_once = "draw all items at once, uniformly: one run, and an interval about an eighth wider"
     rounds.add_argument("--one-round", action="store_true", help=at_once)
     add("--seed", type=int, help="of the draw")
@@ -238,9 +308,16 @@ def _items_options(command):
 
 def _estimate_options(command):
     add, of = command.add_argument, command.add_mutually_exclusive_group(required=True)
-    add("results", nargs="+", metavar="RESULTS", help="results of one model: item, score as CSV or JSONL; logs")
+    add(
+        "results",
+        nargs="+",
+        metavar="RESULTS",
+        help="results of one model: item, score as CSV or JSONL; logs",
+    )
     of.add_argument("--session", metavar="FILE", help="the evaluation that `items` began")
-    of.add_argument("--sources", nargs="+", help="for results of random items, or of all, without a session")
+    of.add_argument(
+        "--sources", nargs="+", help="for results of random items, or of all, without a session"
+    )
     add("--json", action="store_true", help="print JSON")
 
 

@@ -94,10 +94,16 @@ class SequentialStratification:
         cells = _cells(w, n_open, self.n - before)
         steps = np.arange(r) + self._offset[:, [self._rounds]]
         chosen = (steps * ((self.n - before) / r)).astype(int)  # (B, r) of the cells, spread evenly
-        place, q, draw = _one_per_cell(w, cells, chosen, self._u[:, before : before + r], self.n - before)
+        place, q, draw = _one_per_cell(
+            w, cells, chosen, self._u[:, before : before + r], self.n - before
+        )
         row, now = np.nonzero(draw >= 0)
         closed = row, order[row, now]
-        self.cell[closed], self.g[closed], self.q[closed] = draw[row, now] + before, g[row, now], q[row, now]
+        self.cell[closed], self.g[closed], self.q[closed] = (
+            draw[row, now] + before,
+            g[row, now],
+            q[row, now],
+        )
         self.items = np.concatenate([self.items, np.take_along_axis(order, place, axis=1)], axis=1)
         self._rounds += 1
         return self.items[:, before:]
@@ -117,8 +123,12 @@ def _cells(w, n_open, m):
     """The cell 0, ..., m - 1 of each place (B, N), in order, by equal sums of w; m for the closed ones at the end."""
     upto, place = np.cumsum(w, axis=1), np.arange(w.shape[1])
     cell = ((upto - w) / upto[:, -1:] * (m * (1 - 1e-12))).astype(int)
-    cell = np.maximum(cell, m - n_open + place)  # no cell is left without an item: neither at the end
-    cell = place + np.minimum.accumulate(cell - place, axis=1)  # nor where one item's w is more than a cell's
+    cell = np.maximum(
+        cell, m - n_open + place
+    )  # no cell is left without an item: neither at the end
+    cell = place + np.minimum.accumulate(
+        cell - place, axis=1
+    )  # nor where one item's w is more than a cell's
     return np.where(place < n_open, cell, m)
 
 
@@ -136,8 +146,13 @@ def _one_per_cell(w, cells, chosen, u, m):
     mass = upto[b, ends] - upto[b, firsts]  # (B, m)
     low, high = firsts[b, chosen], ends[b, chosen]
     target = (upto[b, low] + u * mass[b, chosen]) / upto[:, -1:]
-    flat = (upto[:, 1:] / upto[:, -1:] + b).ravel()  # one search for all rows: row i lies in (i, i + 1]
-    place = np.searchsorted(flat, (target + b).ravel(), side="right").reshape(chosen.shape) - b * w.shape[1]
+    flat = (
+        upto[:, 1:] / upto[:, -1:] + b
+    ).ravel()  # one search for all rows: row i lies in (i, i + 1]
+    place = (
+        np.searchsorted(flat, (target + b).ravel(), side="right").reshape(chosen.shape)
+        - b * w.shape[1]
+    )
     number = np.full((len(w), m + 1), -1)
     number[b, chosen] = np.arange(chosen.shape[1])
     draw = number[b, cells]

@@ -19,7 +19,9 @@ __all__ = ["Advice", "half_width", "items_for", "items_to_compare", "recommend"]
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
-NAMES = {"aipw_cross_fitted": "cross-fitted AIPW"}  # of methods that are not their names with spaces
+NAMES = {
+    "aipw_cross_fitted": "cross-fitted AIPW"
+}  # of methods that are not their names with spaces
 
 
 class Advice(NamedTuple):
@@ -29,7 +31,9 @@ class Advice(NamedTuple):
     n_items: int  # items to run
     half_width: float  # expected with them
     ess: float  # random items that one item drawn by this method is worth, as measured; NaN: nothing to measure it on
-    n_compare: int | None  # items for each of two models that differ by `difference`; None where not asked
+    n_compare: (
+        int | None
+    )  # items for each of two models that differ by `difference`; None where not asked
     by_sources: dict  # {number of sources: the same ess with that many}
     reasons: tuple  # of sentences
     warnings: tuple  # of sentences
@@ -37,11 +41,21 @@ class Advice(NamedTuple):
     def __str__(self):
         name, points = NAMES.get(self.method, self.method.replace("_", " ")), 100 * self.half_width
         first = f"Run {self.n_items} items with {name}, for a 95% interval of about ± {points:.1f} points."
-        return " ".join([first, *self.reasons, *(["Mind:"] if self.warnings else []), *self.warnings])
+        return " ".join(
+            [first, *self.reasons, *(["Mind:"] if self.warnings else []), *self.warnings]
+        )
 
 
 def recommend(
-    source_scores, budget=None, precision=None, difference=None, target="new", *, accuracy=None, rounds=True, rng=None
+    source_scores,
+    budget=None,
+    precision=None,
+    difference=None,
+    target="new",
+    *,
+    accuracy=None,
+    rounds=True,
+    rng=None,
 ):
     """Advice on how to evaluate one more model, measured on the source models' own scores: an Advice.
 
@@ -54,12 +68,25 @@ def recommend(
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
     scores, n_items, p = _checked(source_scores, budget, precision, difference, target, accuracy)
-    rng, fixed = np.random.default_rng(0) if rng is None else rng, budget is not None and budget_items(budget, n_items)
-    items = lambda worth: fixed or items_for(PRECISION if precision is None else precision, n_items, p, worth)
-    trial = int(np.clip(items(1.5), min(10, n_items), max(n_items // 2, 1)))  # the number of items to measure with
+    rng, fixed = (
+        np.random.default_rng(0) if rng is None else rng,
+        budget is not None and budget_items(budget, n_items),
+    )
+    items = lambda worth: (
+        fixed or items_for(PRECISION if precision is None else precision, n_items, p, worth)
+    )
+    trial = int(
+        np.clip(items(1.5), min(10, n_items), max(n_items // 2, 1))
+    )  # the number of items to measure with
     found = _measure(scores, trial, target, rounds, rng)
     learns = found.ess >= WORTHWHILE
-    method = "random_sampling" if not learns else "sequential_stratification" if rounds else "aipw_cross_fitted"
+    method = (
+        "random_sampling"
+        if not learns
+        else "sequential_stratification"
+        if rounds
+        else "aipw_cross_fitted"
+    )
     worth = (found.ess if learns else 1.0) / found.spread
     n, pairs = items(worth), ()
     if difference is not None:  # on the same random items; each model on items of its own
@@ -68,7 +95,9 @@ def recommend(
     width, n_compare = half_width(n, n_items, p, worth), min(pairs, default=None)
     advice = Advice(method, n, width, found.ess, n_compare, found.by_sources, (), ())
     reasons = tuple(_reasons(advice, found, target, n_items, p, worth, pairs, difference))
-    return advice._replace(reasons=reasons, warnings=tuple(_warnings(advice, found, scores, n_items, p)))
+    return advice._replace(
+        reasons=reasons, warnings=tuple(_warnings(advice, found, scores, n_items, p))
+    )
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
@@ -87,7 +116,9 @@ def half_width(n, n_items, accuracy, ess=1.0):
 
 def items_for(precision, n_items, accuracy, ess):
     """The smallest n whose `half_width` is at most `precision`."""
-    return 1 + bisect_left(range(1, n_items), -precision, key=lambda n: -half_width(n, n_items, accuracy, ess))
+    return 1 + bisect_left(
+        range(1, n_items), -precision, key=lambda n: -half_width(n, n_items, accuracy, ess)
+    )
 
 
 def items_to_compare(difference, accuracy, correlation, n_items, spread=1.0, power=0.8, level=0.05):
@@ -104,7 +135,9 @@ def items_to_compare(difference, accuracy, correlation, n_items, spread=1.0, pow
     z_level, z_power = ndtri([1 - level / 2, power])
     p = np.clip(accuracy + difference * np.array([-0.5, 0.5]), 0, 1)
     s = np.sqrt(spread * p * (1 - p))
-    variance = max(s @ s - 2 * correlation * s.prod(), spread * difference * (1 - difference))  # 0/1 scores: no less
+    variance = max(
+        s @ s - 2 * correlation * s.prod(), spread * difference * (1 - difference)
+    )  # 0/1 scores: no less
     m = variance * ((z_level + z_power) / difference) ** 2 + z_level**2 / 2
     return int(np.ceil(1 / (1 / m + 1 / n_items)))
 
@@ -127,20 +160,34 @@ def _measure(scores, n, target, rounds, rng):
     values, m = scores.values[np.argsort(scores.accuracy, kind="stable")], scores.n_models
     h = max(1, m // 4)
     few = 4 if m < FEW else 2
-    folds = [np.arange(m - h, m)] if target == "new" else np.array_split(rng.permutation(m), m // h)[:few]
+    folds = (
+        [np.arange(m - h, m)]
+        if target == "new"
+        else np.array_split(rng.permutation(m), m // h)[:few]
+    )
     most, variances = m - max(map(len, folds)), {}
     for size in [most, *(most // 2**k for k in range(1, 4) if most // 2**k > 1)]:
         rest = [np.setdiff1d(np.arange(m), fold) for fold in folds]
         kept = [r[np.linspace(0, len(r) - 1, size).round().astype(int)] for r in rest]
-        parts = [_variances(values[k], values[fold], n, rounds, rng) for k, fold in zip(kept, folds)]
+        parts = [
+            _variances(values[k], values[fold], n, rounds, rng) for k, fold in zip(kept, folds)
+        ]
         variances[size] = np.maximum(np.concatenate(parts, axis=1), 1e-12)
-    by_sources = {size: float(random.sum() / own.sum()) for size, (random, own) in variances.items()}
+    by_sources = {
+        size: float(random.sum() / own.sum()) for size, (random, own) in variances.items()
+    }
     alike = values[-max(2, h) :] if target == "new" else values
     p, cov = alike.mean(axis=1), np.cov(alike, bias=True)
     sd = np.sqrt(np.diag(cov))
     pairs = max(sd.sum() ** 2 - sd @ sd, 1e-12)
     spread = max(sd @ sd, 1e-12) / max((p * (1 - p)).sum(), 1e-12)
-    return _Found(by_sources, by_sources[most], np.divide(*variances[most]), (cov.sum() - sd @ sd) / pairs, spread)
+    return _Found(
+        by_sources,
+        by_sources[most],
+        np.divide(*variances[most]),
+        (cov.sum() - sd @ sd) / pairs,
+        spread,
+    )
 
 
 def _variances(source, target, n, rounds, rng):
@@ -155,7 +202,10 @@ def _variances(source, target, n, rounds, rng):
     draw = SequentialStratification(source, rng.random((len(y), n_items + 2 * n)), n)
     while not draw.done:
         draw.record(np.take_along_axis(y, draw.next_items(), axis=1))
-    e, in_cell = y - draw.g, np.zeros((len(y), n))  # given the cells: the sum over them of sum e^2/q - (sum e)^2
+    e, in_cell = (
+        y - draw.g,
+        np.zeros((len(y), n)),
+    )  # given the cells: the sum over them of sum e^2/q - (sum e)^2
     np.add.at(in_cell, (np.arange(len(y))[:, None], draw.cell), e)
     own = ((e**2 / draw.q).sum(axis=1) - (in_cell**2).sum(axis=1)) / n_items**2
     return random, own.reshape(repeats, -1).mean(axis=0)
@@ -173,7 +223,11 @@ def _reasons(advice, found, target, n_items, p, worth, pairs, difference):
         yield f"learned from {most} source{'s' * (most > 1)}."
         if fewer:
             less = found.by_sources[fewer[0]]
-            more = "more sources would add little" if found.ess < 1.05 * less else "more sources would still help"
+            more = (
+                "more sources would add little"
+                if found.ess < 1.05 * less
+                else "more sources would still help"
+            )
             yield f"With {fewer[0]} it was {less:.2f}: {more}."
     if advice.method == "random_sampling":
         yield "A random sample needs no sources, and nothing better was found."
@@ -187,7 +241,11 @@ def _reasons(advice, found, target, n_items, p, worth, pairs, difference):
 
 
 def _warnings(advice, found, scores, n_items, p):
-    n, m, wrong = advice.n_items, 0 if scores is None else scores.n_models, advice.n_items * (1 - p.mean())
+    n, m, wrong = (
+        advice.n_items,
+        0 if scores is None else scores.n_models,
+        advice.n_items * (1 - p.mean()),
+    )
     for what, items in (("The interval", n), ("The comparison", advice.n_compare or 0)):
         if items > n_items / 2:
             yield f"{what} takes {items} of {n_items} items: running all of them leaves nothing to estimate."
@@ -206,18 +264,30 @@ def _checked(source, budget, precision, difference, target, accuracy):
     """The Scores or None, N, and the accuracy expected of the target, or several (k,), of usable arguments."""
     is_count = isinstance(source, Integral) and not isinstance(source, bool)
     if not is_count and not isinstance(source, Scores):
-        raise TypeError(f"source_scores must be Scores, or the number of items, not {type(source).__name__}")
+        raise TypeError(
+            f"source_scores must be Scores, or the number of items, not {type(source).__name__}"
+        )
     if is_count and source < 2:
         raise ValueError(f"source_scores is {source}; a benchmark has at least 2 items")
     if budget is not None and precision is not None:
         raise ValueError("give budget or precision, not both: the one follows from the other")
     if target not in ("new", "known"):
-        raise ValueError(f"target is {target!r}; it is 'new', beyond the sources, or 'known', like one of them")
-    for name, value, top in (("precision", precision, 0.5), ("difference", difference, 1), ("accuracy", accuracy, 1)):
+        raise ValueError(
+            f"target is {target!r}; it is 'new', beyond the sources, or 'known', like one of them"
+        )
+    for name, value, top in (
+        ("precision", precision, 0.5),
+        ("difference", difference, 1),
+        ("accuracy", accuracy, 1),
+    ):
         if value is not None and not 0 < value < top:
             raise ValueError(f"{name} is {value}; it must lie between 0 and {top}")
     if is_count or accuracy is not None:
         p = np.array([0.5 if accuracy is None else float(accuracy)])
     else:
-        p = source.accuracy if target == "known" else np.sort(source.accuracy)[-max(1, source.n_models // 4) :]
+        p = (
+            source.accuracy
+            if target == "known"
+            else np.sort(source.accuracy)[-max(1, source.n_models // 4) :]
+        )
     return (None, int(source), p) if is_count else (source, source.n_items, p)

@@ -71,7 +71,11 @@ METHOD_FAMILIES = {
     "random draw": ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification"),
     "random draw, learned across models": ("random_sampling_learn", "pca"),
     "core set chosen, learned weights": ("random_search_learn", "lasso", "double_optimize"),
-    "core set of representatives": ("k_center_greedy", "anchor_points_weighted", "anchor_points_predictor"),
+    "core set of representatives": (
+        "k_center_greedy",
+        "anchor_points_weighted",
+        "anchor_points_predictor",
+    ),
     "item response theory, difficulty": ("p_irt", "gp_irt", "metabench", "sort_and_search"),
 }
 
@@ -96,7 +100,12 @@ def theme() -> dict:
         "titlePadding": 8,
     }
     text = {"labelColor": _INK, "titleColor": _INK, "labelFontSize": 12, "titleFontSize": 13}
-    symbol = {"symbolSize": 110, "symbolStrokeWidth": 2, "symbolBaseFillColor": NEUTRAL, "symbolBaseStrokeColor": NEUTRAL}
+    symbol = {
+        "symbolSize": 110,
+        "symbolStrokeWidth": 2,
+        "symbolBaseFillColor": NEUTRAL,
+        "symbolBaseStrokeColor": NEUTRAL,
+    }
     return {
         "config": {
             "background": "transparent",
@@ -185,7 +194,12 @@ def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05)
     keys = [key for key in [*labels, *given] if key in given and key != "mean"] + ["mean"] * mean
     columns = list(dict.fromkeys(labels.get(key, key) for key in keys))
     rows = _rows_by_family(cells)
-    x = alt.X("column:N", title=None, scale=alt.Scale(domain=columns), axis=_heat_axis(orient="top", labelAngle=0))
+    x = alt.X(
+        "column:N",
+        title=None,
+        scale=alt.Scale(domain=columns),
+        axis=_heat_axis(orient="top", labelAngle=0),
+    )
     axis = _heat_axis(labelLimit=220, labelExpr=_METHODS_ONLY)
     y = alt.Y("row:N", title=None, scale=alt.Scale(domain=rows), axis=axis)
     base = alt.Chart(_heat_data(cells, labels, alpha)).encode(x, y)
@@ -193,7 +207,9 @@ def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05)
     return alt.layer(*layers).properties(width=66 * len(columns), height=21 * len(rows))
 
 
-_METHODS_ONLY = f"indexof({json.dumps([*METHOD_FAMILIES, 'other'])}, datum.label) < 0 ? datum.label : ''"
+_METHODS_ONLY = (
+    f"indexof({json.dumps([*METHOD_FAMILIES, 'other'])}, datum.label) < 0 ? datum.label : ''"
+)
 
 
 def _heat_axis(**options):
@@ -204,16 +220,28 @@ def _heat_axis(**options):
 def _rows_by_family(cells):
     """The rows of a heat table: each family's name, then its methods, the one with the smallest mean change first."""
     methods = cells.groupby("method")["change"].mean().sort_values().index
-    members = {name: [label(m) for m in methods if family(m) == name] for name in [*METHOD_FAMILIES, "other"]}
+    members = {
+        name: [label(m) for m in methods if family(m) == name]
+        for name in [*METHOD_FAMILIES, "other"]
+    }
     return [row for name, found in members.items() if found for row in (name, *found)]
 
 
 def _heat_data(cells, labels, alpha):
     column = cells["benchmark"].map(lambda key: labels.get(key, key))
-    cells = cells.assign(column=column, row=cells["method"].map(label), percent=100 * cells["change"])
-    cells["text"] = [f"{round(value):+d}".replace("-", "−") for value in cells["percent"]]  # a rounded -0.4 is +0
-    cells = cells.assign(log_ratio=np.log2(1 + cells["change"].clip(lower=-0.999)), significant=cells["p_holm"] < alpha)
-    return cells[["row", "column", "text", "percent", "low", "high", "p_holm", "log_ratio", "significant"]]
+    cells = cells.assign(
+        column=column, row=cells["method"].map(label), percent=100 * cells["change"]
+    )
+    cells["text"] = [
+        f"{round(value):+d}".replace("-", "−") for value in cells["percent"]
+    ]  # a rounded -0.4 is +0
+    cells = cells.assign(
+        log_ratio=np.log2(1 + cells["change"].clip(lower=-0.999)),
+        significant=cells["p_holm"] < alpha,
+    )
+    return cells[
+        ["row", "column", "text", "percent", "low", "high", "p_holm", "log_ratio", "significant"]
+    ]
 
 
 def _heat_cells(base, limit):
@@ -225,9 +253,16 @@ def _heat_cells(base, limit):
         gradientLength=280, values=list(np.linspace(-limit, limit, 5)), labelExpr=f"({sign}) + ({percent})",
     )  # fmt: skip
     scale = alt.Scale(scheme="blueorange", domain=[-limit, limit], domainMid=0, clamp=True)
-    shown = {"row:N": ("method", None), "column:N": ("benchmark", None), "percent:Q": ("change (%)", "+.1f")}
+    shown = {
+        "row:N": ("method", None),
+        "column:N": ("benchmark", None),
+        "percent:Q": ("change (%)", "+.1f"),
+    }
     shown |= {"low:Q": ("from", "+.1%"), "high:Q": ("to", "+.1%"), "p_holm:Q": ("p (Holm)", ".2g")}
-    tooltip = [alt.Tooltip(field, title=title, **({"format": f} if f else {})) for field, (title, f) in shown.items()]
+    tooltip = [
+        alt.Tooltip(field, title=title, **({"format": f} if f else {}))
+        for field, (title, f) in shown.items()
+    ]
     color = alt.Color("log_ratio:Q", scale=scale, legend=legend)
     return base.mark_rect(stroke="white", strokeWidth=1).encode(color=color, tooltip=tooltip)
 
@@ -243,7 +278,9 @@ def _heat_text(base, limit):
 
 def _heat_families(rows):
     names = pd.DataFrame({"row": [row for row in rows if row in METHOD_FAMILIES or row == "other"]})
-    text = alt.Chart(names).mark_text(align="left", baseline="bottom", dy=8, fontStyle="italic", tooltip=False)
+    text = alt.Chart(names).mark_text(
+        align="left", baseline="bottom", dy=8, fontStyle="italic", tooltip=False
+    )
     return text.encode(x=alt.value(2), y="row:N", text="row:N")
 
 
@@ -255,31 +292,58 @@ def method_dots(table, measure, title, scale=alt.Undefined, values=None, referen
     is a value that gets a dashed rule.
     """
     data = _dots_data(table, measure, scale)
-    order = [label(method) for method in sum(METHOD_FAMILIES.values(), ()) if method in set(table["method"])]
+    order = [
+        label(method)
+        for method in sum(METHOD_FAMILIES.values(), ())
+        if method in set(table["method"])
+    ]
     base = alt.Chart(data).encode(
         y=alt.Y("how:N", title=None, sort=order, axis=alt.Axis(grid=True, labelLimit=220)),
-        color=alt.Color("family:N", scale=family_scale(), legend=alt.Legend(title=None, orient="top", columns=2)),
-        tooltip=["benchmark", "how", *(alt.Tooltip(f"{end}:Q", format=".3g") for end in ("value", "low", "high"))],
+        color=alt.Color(
+            "family:N", scale=family_scale(), legend=alt.Legend(title=None, orient="top", columns=2)
+        ),
+        tooltip=[
+            "benchmark",
+            "how",
+            *(alt.Tooltip(f"{end}:Q", format=".3g") for end in ("value", "low", "high")),
+        ],
     )
-    x = alt.X("value:Q", title=title, scale=scale, axis=alt.Undefined if values is None else alt.Axis(values=values))
+    x = alt.X(
+        "value:Q",
+        title=title,
+        scale=scale,
+        axis=alt.Undefined if values is None else alt.Axis(values=values),
+    )
     layers = [base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", title=title), x2="high:Q")]
     layers += [base.mark_point(opacity=1, size=40).encode(x=x)]
     if reference is not None:
-        rule = alt.Chart(data).transform_filter(f"datum.how == {json.dumps(order[0])}").mark_rule(strokeDash=[4, 4])
-        layers.append(rule.encode(x=alt.datum(reference, type="quantitative")))  # one for each panel
+        rule = (
+            alt.Chart(data)
+            .transform_filter(f"datum.how == {json.dumps(order[0])}")
+            .mark_rule(strokeDash=[4, 4])
+        )
+        layers.append(
+            rule.encode(x=alt.datum(reference, type="quantitative"))
+        )  # one for each panel
     panel = alt.layer(*layers).properties(width=138, height=15 * len(order))
     benchmarks = [name for name in BENCHMARK_LABELS.values() if name in set(data["benchmark"])]
     return panel.facet(facet=alt.Facet("benchmark:N", title=None, sort=benchmarks), columns=3)
 
 
 def _dots_data(table, measure, scale):
-    ends = {f"{measure}{end}": name for end, name in (("", "value"), ("_low", "low"), ("_high", "high"))}
-    data = table.rename(columns=ends).assign(how=table["method"].map(label), family=table["method"].map(family))
+    ends = {
+        f"{measure}{end}": name for end, name in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }
+    data = table.rename(columns=ends).assign(
+        how=table["method"].map(label), family=table["method"].map(family)
+    )
     data["benchmark"] = data["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
     if scale is not alt.Undefined and scale["domain"] is not alt.Undefined:
         first, last = scale["domain"]
         if not data["value"].between(first, last).all():
-            raise ValueError(f"{measure} goes from {data['value'].min():.3g} to {data['value'].max():.3g}: widen the domain")
+            raise ValueError(
+                f"{measure} goes from {data['value'].min():.3g} to {data['value'].max():.3g}: widen the domain"
+            )
         data[["low", "high"]] = data[["low", "high"]].clip(first, last)
     return data[["benchmark", "how", "family", "value", "low", "high"]]
 
@@ -293,32 +357,50 @@ def budget_curves(table, shown, theory=None, scale=alt.Undefined, values=None):
     items = alt.Scale(type="log", domain=[9, 1.1 * table["budget"].max()], nice=False)
     ticks, gaps = [10, 25, 50, 100, 200, 400], alt.Undefined if values is None else values
     base = alt.Chart(_curves_data(table, shown, theory)).encode(
-        x=alt.X("budget:Q", title="items in the core set, n", scale=items, axis=alt.Axis(values=ticks)),
+        x=alt.X(
+            "budget:Q", title="items in the core set, n", scale=items, axis=alt.Axis(values=ticks)
+        ),
         y=alt.Y("gap:Q", title="estimation gap (points)", scale=scale, axis=alt.Axis(values=gaps)),
         tooltip=["benchmark", "how", "budget", "trials", alt.Tooltip("gap:Q", format=".2f")],
     )
     legend = alt.Legend(title=None, orient="top", columns=3, symbolType="stroke")
     color = alt.Color("how:N", scale=method_scale(shown), legend=legend)
     part = lambda test: base.transform_filter(test)
-    rest = part("datum.kind == 'rest'").mark_line(color=NEUTRAL, strokeWidth=1, opacity=0.6).encode(detail="how:N")
-    dashes = part("datum.kind == 'theory'").mark_line(color=NEUTRAL, strokeDash=[4, 4], strokeWidth=1.5)
+    rest = (
+        part("datum.kind == 'rest'")
+        .mark_line(color=NEUTRAL, strokeWidth=1, opacity=0.6)
+        .encode(detail="how:N")
+    )
+    dashes = part("datum.kind == 'theory'").mark_line(
+        color=NEUTRAL, strokeDash=[4, 4], strokeWidth=1.5
+    )
     lines = part("datum.kind == 'shown'").encode(color=color)
     many = lines.transform_filter("!datum.few").mark_point(size=30, opacity=1)
-    few = lines.transform_filter("datum.few").mark_point(size=30, opacity=1, filled=False, fill="white")
+    few = lines.transform_filter("datum.few").mark_point(
+        size=30, opacity=1, filled=False, fill="white"
+    )
     bars = lines.mark_rule(clip=True).encode(y="gap_low:Q", y2="gap_high:Q")
-    panel = alt.layer(rest, dashes, lines.mark_line(), bars, many, few).properties(width=172, height=190)
+    panel = alt.layer(rest, dashes, lines.mark_line(), bars, many, few).properties(
+        width=172, height=190
+    )
     benchmarks = [name for key, name in BENCHMARK_LABELS.items() if key in set(table["benchmark"])]
     return panel.facet(facet=alt.Facet("benchmark:N", title=None, sort=benchmarks), columns=3)
 
 
 def _curves_data(table, shown, theory):
-    table = table.assign(kind=np.where(table["method"].isin(shown), "shown", "rest"), how=table["method"].map(label))
+    table = table.assign(
+        kind=np.where(table["method"].isin(shown), "shown", "rest"), how=table["method"].map(label)
+    )
     table["few"] = table["trials"] < table["trials"].max()
     if theory is not None:
         table = pd.concat([table, theory.assign(kind="theory", few=False, how="theory")])
-    table = table.assign(benchmark=table["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name)))
+    table = table.assign(
+        benchmark=table["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
+    )
     table = table.drop_duplicates(["benchmark", "how", "budget"])
-    return table[["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]]
+    return table[
+        ["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]
+    ]
 
 
 def stored_output(spec: dict) -> tuple[dict, dict]:
@@ -330,9 +412,13 @@ def stored_output(spec: dict) -> tuple[dict, dict]:
 
     description = str(spec.get("description") or "").strip()
     if not description:
-        raise ValueError("a chart needs a description: end it with .properties(description='one sentence: what is seen')")
+        raise ValueError(
+            "a chart needs a description: end it with .properties(description='one sentence: what is seen')"
+        )
     spec = stable(spec)
-    picture = _renumbered(vl_convert.vegalite_to_svg(_fixed_width(spec), vl_version=vega_lite_version()))
+    picture = _renumbered(
+        vl_convert.vegalite_to_svg(_fixed_width(spec), vl_version=vega_lite_version())
+    )
     return (
         {"image/svg+xml": picture, "text/plain": description},
         {OUTPUT_KEY: {"spec": spec, "description": description}},
@@ -368,7 +454,9 @@ def _renamed(value, names):
         return [_renamed(item, names) for item in value]
     if not isinstance(value, dict):
         return value
-    result = {key: item if key == "datasets" else _renamed(item, names) for key, item in value.items()}
+    result = {
+        key: item if key == "datasets" else _renamed(item, names) for key, item in value.items()
+    }
     data = result.get("data")
     if isinstance(data, dict) and data.get("name") in names:
         result["data"] = data | {"name": names[data["name"]]}
@@ -384,7 +472,9 @@ def _renumbered(picture: str) -> str:
     """The same picture with ids that count from 1: vl_convert counts on from one picture to the next."""
     numbers = {}
     pattern = re.compile(r"\b(clip|gradient_)\d+\b")
-    return pattern.sub(lambda match: f"{match[1]}{numbers.setdefault(match[0], len(numbers) + 1)}", picture)
+    return pattern.sub(
+        lambda match: f"{match[1]}{numbers.setdefault(match[0], len(numbers) + 1)}", picture
+    )
 
 
 def chart_html(picture: str, spec: dict, description: str) -> str:

@@ -47,7 +47,9 @@ class Stream:
         if not isinstance(seed, Integral) or not 0 <= seed < 2**64:
             raise ValueError(f"seed is {seed!r}; use a whole number from 0 to 2**64 - 1")
         like = np.empty(0) if like is None else like
-        self._like = namespace(like).empty(0, device=device(like))  # not `like` itself, which may be large
+        self._like = namespace(like).empty(
+            0, device=device(like)
+        )  # not `like` itself, which may be large
         self.seed, self.position, self.at_once = int(seed), 0, at_once
 
     def random(self, shape):

@@ -19,10 +19,25 @@ from joblib import numpy_pickle
 
 from .scores import Scores
 
-__all__ = ["DATASETS", "HELM_LITE", "DataUnavailable", "fetch", "files", "load_scores", "model_table"]
+__all__ = [
+    "DATASETS",
+    "HELM_LITE",
+    "DataUnavailable",
+    "fetch",
+    "files",
+    "load_scores",
+    "model_table",
+]
 
 FACTS = Path(__file__).parent / "facts"
-HELM_LITE = ("openbookqa", "gsm8k", "legalbench", "math", "medqa", "mmlu")  # the six benchmarks of the book
+HELM_LITE = (
+    "openbookqa",
+    "gsm8k",
+    "legalbench",
+    "math",
+    "medqa",
+    "mmlu",
+)  # the six benchmarks of the book
 _HELM_FILES = dict(zip(HELM_LITE, ("commonsense", "gsm", "legalbench", "math", "med_qa", "mmlu")))
 _SYSTEMS = ("arx_0314", "arx_3", "iask_pro")  # systems built on models, not models
 _FROM_MMLU = "ori_mmlu-"  # what the source of a question begins with that MMLU-Pro took from MMLU
@@ -63,7 +78,9 @@ def _fetch(entry):
 
 
 def _pooch():
-    with warnings.catch_warnings():  # pooch asks for a notebook's progress bar and warns where there are no widgets
+    with (
+        warnings.catch_warnings()
+    ):  # pooch asks for a notebook's progress bar and warns where there are no widgets
         warnings.simplefilter("ignore")
         import pooch
     return pooch
@@ -88,10 +105,18 @@ def _download(entry, path):
 
     pooch = _pooch()
     if os.environ.get("BENCHPRED_OFFLINE"):
-        raise DataUnavailable(f"{entry['file']} is not here and BENCHPRED_OFFLINE forbids the download")
+        raise DataUnavailable(
+            f"{entry['file']} is not here and BENCHPRED_OFFLINE forbids the download"
+        )
     get = pooch.HTTPDownloader(progressbar=True, timeout=20)
     try:
-        pooch.retrieve(entry["url"], "sha256:" + entry["sha256"], fname=path.name, path=path.parent, downloader=get)
+        pooch.retrieve(
+            entry["url"],
+            "sha256:" + entry["sha256"],
+            fname=path.name,
+            path=path.parent,
+            downloader=get,
+        )
     except (requests.exceptions.RequestException, OSError) as error:
         raise DataUnavailable(
             f"{entry['file']} could not be downloaded from {entry['url']} ({type(error).__name__}); put it at "
@@ -125,7 +150,9 @@ class _ArrayUnpickler(numpy_pickle.NumpyUnpickler):
         try:
             return self.allowed[module, name]
         except KeyError:
-            raise ValueError(f"the pickle asks for {module}.{name}; only a NumPy array is read") from None
+            raise ValueError(
+                f"the pickle asks for {module}.{name}; only a NumPy array is read"
+            ) from None
 
 
 def read_joblib_array(data):
@@ -139,7 +166,9 @@ def read_joblib_array(data):
 
 def _read_helm_lite(name, path):
     values = read_joblib_array(path.read_bytes())
-    models = _helm_models() if len(values) == len(_helm_models()) else None  # four rows of LegalBench are missing,
+    models = (
+        _helm_models() if len(values) == len(_helm_models()) else None
+    )  # four rows of LegalBench are missing,
     domains = json.loads((FACTS / "domains.json").read_text()).get(name)  # and nobody says which
     return Scores(
         values,
@@ -188,8 +217,12 @@ def _read_swe_bench(name, path):
     table = pd.read_csv(path, index_col="model")
     return Scores(
         table,
-        domains=[item.split("__")[0] for item in table.columns],  # the repository's owner, as in django__django-1
-        dates=[f"{model[:4]}-{model[4:6]}-{model[6:8]}" for model in table.index],  # 20231010_rag_claude2
+        domains=[
+            item.split("__")[0] for item in table.columns
+        ],  # the repository's owner, as in django__django-1
+        dates=[
+            f"{model[:4]}-{model[4:6]}-{model[6:8]}" for model in table.index
+        ],  # 20231010_rag_claude2
         name=name,
     )
 
@@ -204,7 +237,9 @@ def _read_digits_zoo(name):
         values = np.unpackbits(stored["correct"], axis=1, count=n_items)
         digits = stored["label"]
     items = [f"digit-{i:04d}" for i in range(n_items)]
-    return Scores(values, models=model_table(name).index, items=items, domains=digits.astype(str), name=name)
+    return Scores(
+        values, models=model_table(name).index, items=items, domains=digits.astype(str), name=name
+    )
 
 
 _HELM = "benchmark-prediction/{}.jbl"
@@ -251,5 +286,7 @@ def model_table(name):
         return pd.read_csv(FACTS / "digits_zoo.csv", index_col="model")
     if name in HELM_LITE and name != "legalbench":  # LegalBench's rows have no names
         models = list(_helm_models())
-        return pd.DataFrame({"developer": [m.split("_")[0] for m in models]}, index=pd.Index(models, name="model"))
+        return pd.DataFrame(
+            {"developer": [m.split("_")[0] for m in models]}, index=pd.Index(models, name="model")
+        )
     raise ValueError(f"nothing but the names is known of the models of {name!r}")

@@ -35,7 +35,9 @@ def uniform_core_sets(n_items, n, size, rng, max_memory=BLOCK):
     checked_budget(n_items, n)
     u = rng.random((size, n))
     xp = backend.namespace(u)
-    narrow = getattr(xp, np.min_scalar_type(-n_items).name)  # holds 0 to N - 1: half the width is half the time
+    narrow = getattr(
+        xp, np.min_scalar_type(-n_items).name
+    )  # holds 0 to N - 1: half the width is half the time
     left = xp.arange(n_items, n_items - n, -1, dtype=u.dtype, device=backend.device(u))
     core = xp.empty(u.shape, dtype=xp.int64, device=backend.device(u))
     for some in chunks(size, 16 * n, max_memory):
@@ -63,13 +65,20 @@ def k_center_greedy(source, n, rng):
     Raises ValueError when n is not between 1 and N.
     """
     n_items, xp = checked_budget(source.shape[1], n), backend.namespace(source)
-    order = backend.asarray_like(rng.permutation(n_items), source)  # argmax takes the first of equals in a random order
+    order = backend.asarray_like(
+        rng.permutation(n_items), source
+    )  # argmax takes the first of equals in a random order
     z = xp.take(backend.floating(source), order, axis=1)  # (M, N)
     square, place = xp.sum(z**2, axis=0), xp.arange(n_items, device=backend.device(source))
-    chosen, nearest = [place[:1]], float("inf")  # squared distance of each item to its nearest chosen one
+    chosen, nearest = (
+        [place[:1]],
+        float("inf"),
+    )  # squared distance of each item to its nearest chosen one
     for _ in range(n - 1):
         center = xp.take(z, chosen[-1], axis=1)  # (M, 1)
-        distance = square + (xp.sum(center**2, axis=0) - 2 * (xp.matrix_transpose(center) @ z)[0, :])
+        distance = square + (
+            xp.sum(center**2, axis=0) - 2 * (xp.matrix_transpose(center) @ z)[0, :]
+        )
         # below 0, the distance of a duplicate, so that no item is chosen twice
         nearest = xp.minimum(xp.where(place == chosen[-1], -1.0, distance), nearest)
         chosen.append(xp.argmax(nearest, axis=0, keepdims=True))
@@ -79,5 +88,7 @@ def k_center_greedy(source, n, rng):
 def checked_budget(n_items, n):
     """N, when n of N items can be drawn; else a ValueError."""
     if not 1 <= n <= n_items:
-        raise ValueError(f"a core set of {n} items can't be drawn from {n_items}; the budget must be between 1 and N")
+        raise ValueError(
+            f"a core set of {n} items can't be drawn from {n_items}; the budget must be between 1 and N"
+        )
     return n_items

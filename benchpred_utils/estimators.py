@@ -45,7 +45,9 @@ def observe(target, core):
     """The scores of the targets (P, N) on the core sets (T, n): (T, P, n), all that an estimator sees of them."""
     xp = namespace(target)
     core = asarray_like(core, target)
-    seen = xp.reshape(xp.take(target, xp.reshape(core, (-1,)), axis=1), (target.shape[0], *core.shape))
+    seen = xp.reshape(
+        xp.take(target, xp.reshape(core, (-1,)), axis=1), (target.shape[0], *core.shape)
+    )
     return xp.permute_dims(seen, (1, 0, 2))
 
 
@@ -57,15 +59,21 @@ def evaluate(estimator, source, target, core, *learned, max_memory=MAX_MEMORY, d
     target's scores, or float64.  Raises ValueError when one core set takes more memory than that.
     """
     parts = []
-    for part in chunks(core.shape[0], memory_each(estimator, source, target, core.shape[1]), max_memory):
+    for part in chunks(
+        core.shape[0], memory_each(estimator, source, target, core.shape[1]), max_memory
+    ):
         observed = floating(observe(target, core[part, ...]), dtype)
-        parts.append(estimator(source, core[part, ...], observed, *(values[part, ...] for values in learned)))
+        parts.append(
+            estimator(source, core[part, ...], observed, *(values[part, ...] for values in learned))
+        )
     return join(parts)
 
 
 def join(parts):
     """The Estimates of some core sets and of further ones, as one."""
-    return Estimate(*(None if part[0] is None else namespace(part[0]).concat(part) for part in zip(*parts)))
+    return Estimate(
+        *(None if part[0] is None else namespace(part[0]).concat(part) for part in zip(*parts))
+    )
 
 
 def memory_each(estimator, source, target, n):
@@ -74,9 +82,19 @@ def memory_each(estimator, source, target, n):
     n_targets, n_items = target.shape
     numbers = 6 * (n + 10) * (n_models + n_targets) + 6 * min(n, 2 * n_models + 1) ** 2
     estimator = getattr(estimator, "func", estimator)  # behind a partial
-    if estimator in (random_sampling_learn, pca):  # systems between models; the roots of up to 20 components
+    if estimator in (
+        random_sampling_learn,
+        pca,
+    ):  # systems between models; the roots of up to 20 components
         numbers += 8 * n_models**2 + 120 * n_targets * n_models
-    elif estimator not in (random_sampling, core_mean, difference, aipw, aipw_cross_fitted, weighted_sum):
+    elif estimator not in (
+        random_sampling,
+        core_mean,
+        difference,
+        aipw,
+        aipw_cross_fitted,
+        weighted_sum,
+    ):
         numbers += 6 * n_targets * n_items  # predictions of all items
     return 8 * numbers
 
@@ -86,11 +104,16 @@ def random_sampling(source, core, observed):
 
     Unbiased when C is a simple random sample; variance (1 - n/N) S^2 / n (Cochran 1977, ch. 2).
     """
-    estimate, n = _with_interval(_mean(observed), observed, observed, source.shape[1]), observed.shape[-1]
+    estimate, n = (
+        _with_interval(_mean(observed), observed, observed, source.shape[1]),
+        observed.shape[-1],
+    )
     if n < 2:
         return estimate
     xp, mean, plain = namespace(observed), estimate.value, (1 - n / source.shape[1]) / n
-    known = score_interval(mean, plain * mean * (1 - mean), mean, plain, float("inf"))  # S^2 of 0/1 scores with mean theta
+    known = score_interval(
+        mean, plain * mean * (1 - mean), mean, plain, float("inf")
+    )  # S^2 of 0/1 scores with mean theta
     is_binary = xp.all(observed * (1 - observed) == 0, axis=-1)
     return Estimate(mean, *(xp.where(is_binary, *ends) for ends in zip(known, estimate[1:])))
 
@@ -130,7 +153,9 @@ def aipw(source, core, observed, alpha=10.0):
     xp = namespace(source)
     n_items, n = source.shape[1], core.shape[1]
     z, n_rest = _gather(source, core, observed.dtype), n_items - n
-    rest_mean = (_totals(source, observed.dtype) - xp.sum(z, axis=1)) / max(n_rest, 1)  # (T, M); none: times 0
+    rest_mean = (_totals(source, observed.dtype) - xp.sum(z, axis=1)) / max(
+        n_rest, 1
+    )  # (T, M); none: times 0
     g_rest, _ = _ridge(z, observed, alpha)(slice(0), rest_mean)  # no item is left out
     return Estimate((n * _mean(observed) + n_rest * g_rest) / n_items)
 
@@ -148,13 +173,18 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     """
     xp, n_items, n = namespace(source), source.shape[1], core.shape[1]
     z, folds = _gather(source, core, observed.dtype), _checked_folds(folds, n)
-    ridge, rest = _ridge(z, observed, alpha), _totals(source, z.dtype) - xp.sum(z, axis=1)  # (T, M) sums over D \ C
+    ridge, rest = (
+        _ridge(z, observed, alpha),
+        _totals(source, z.dtype) - xp.sum(z, axis=1),
+    )  # (T, M) sums over D \ C
     total, residuals = 0.0, []
     for fold in (slice(k, None, folds) for k in range(folds)):
         own, own_z = observed[:, :, fold], z[:, fold, :]
         n_rest = n_items - n + own.shape[2]  # |D \ C_-k|
         g_rest, e = ridge(fold, (rest + xp.sum(own_z, axis=1)) / n_rest)
-        total = total + xp.sum(observed, axis=-1) - xp.sum(own, axis=-1) + n_rest * (g_rest + _mean(e))
+        total = (
+            total + xp.sum(observed, axis=-1) - xp.sum(own, axis=-1) + n_rest * (g_rest + _mean(e))
+        )
         residuals.append(e)
     return _with_interval(total / folds / n_items, xp.concat(residuals, axis=-1), observed, n_items)
 
@@ -180,7 +210,9 @@ def ridge_loo(x, y, alphas=(0.1, 1.0, 10.0)):
     x_mean, y_mean = xp.mean(x, axis=1, keepdims=True), xp.mean(y)
     xc, yc = x - x_mean, y - y_mean
     eigenvalues, u = xp.linalg.eigh(xc @ xp.matrix_transpose(xc))
-    errors, duals = zip(*(_left_out(xp.clip(eigenvalues, 0.0, None), u, yc, alpha) for alpha in alphas))
+    errors, duals = zip(
+        *(_left_out(xp.clip(eigenvalues, 0.0, None), u, yc, alpha) for alpha in alphas)
+    )
     best = xp.argmin(xp.stack(errors), axis=0)  # (T,)
     dual = sum(xp.where((best == a)[:, None], duals[a], 0.0) for a in range(len(alphas)))
     beta = xp.sum(xc * dual[:, :, None], axis=1)
@@ -212,13 +244,18 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     """
     xp = namespace(source)
     validation, part, whole = _pca_parts(source)
-    observed = xp.astype(observed, xp.float64, copy=False)  # the secular equation's terms differ by more than single
+    observed = xp.astype(
+        observed, xp.float64, copy=False
+    )  # the secular equation's terms differ by more than single
     truth = xp.mean(validation, axis=1)
     ranks = sorted({min(rank, part.variances.shape[0]) for rank in ranks})
     best = xp.zeros(core.shape[0], dtype=xp.int64, device=device(source))
     if len(ranks) > 1 and validation.shape[0]:
         seen = observe(validation, core)
-        gaps = [xp.mean(xp.abs(_imputed_mean(part, core, seen, rank) - truth), axis=-1) for rank in ranks]
+        gaps = [
+            xp.mean(xp.abs(_imputed_mean(part, core, seen, rank) - truth), axis=-1)
+            for rank in ranks
+        ]
         best = xp.argmin(xp.stack(gaps), axis=0)
     trials = [xp.nonzero(best == a)[0] for a in range(len(ranks))]  # those of each rank
     take = lambda values, rows: xp.take(values, rows, axis=0)
@@ -253,10 +290,15 @@ def _components(rows):
     mean = xp.mean(rows, axis=0)
     centred = rows - mean
     variances, u = xp.linalg.eigh(centred @ xp.matrix_transpose(centred))
-    variances, u = xp.flip(variances[1:]), xp.flip(u[:, 1:], axis=1)  # the least is 0: the rows are centred
+    variances, u = (
+        xp.flip(variances[1:]),
+        xp.flip(u[:, 1:], axis=1),
+    )  # the least is 0: the rows are centred
     there = variances > 1e-9 * xp.sum(variances)
     inverse = xp.where(there, 1 / xp.sqrt(xp.where(there, variances, 1.0)), 0.0)
-    return _Components(mean, xp.where(there, variances, 0.0), xp.matrix_transpose(centred) @ (u * inverse))
+    return _Components(
+        mean, xp.where(there, variances, 0.0), xp.matrix_transpose(centred) @ (u * inverse)
+    )
 
 
 def _imputed_mean(components, core, observed, rank, limit=100, tolerance=1e-4):
@@ -270,7 +312,9 @@ def _imputed_mean(components, core, observed, rank, limit=100, tolerance=1e-4):
     xp = namespace(observed)
     n_items, n_rows = components.mean.shape[0], components.variances.shape[0] + 1
     flat = xp.reshape(core, (-1,))
-    v = xp.reshape(xp.take(components.vectors, flat, axis=0), (*core.shape, n_rows - 1))  # (T, n, r)
+    v = xp.reshape(
+        xp.take(components.vectors, flat, axis=0), (*core.shape, n_rows - 1)
+    )  # (T, n, r)
     d = observed - xp.reshape(xp.take(components.mean, flat), core.shape)[:, None, :]
     unseen = xp.eye(n_rows - 1, dtype=v.dtype, device=device(v)) - xp.matrix_transpose(v) @ v
     z_seen, size_seen = d @ v, xp.sum(d**2, axis=-1)
@@ -278,14 +322,21 @@ def _imputed_mean(components, core, observed, rank, limit=100, tolerance=1e-4):
     for _ in range(limit if rank else 0):
         hidden = w @ unseen
         z, size = z_seen + hidden, size_seen + xp.sum(w * hidden, axis=-1)
-        q, tau, roots = _rank_one_projection(components.variances, z, size, rank, n_rows / (n_rows + 1), roots)
+        q, tau, roots = _rank_one_projection(
+            components.variances, z, size, rank, n_rows / (n_rows + 1), roots
+        )
         step = (q + tau[..., None] * (w - z) - w) * n_rows / (n_rows + 1)
         w = xp.where(open_[..., None], w + step, w)
         open_ = open_ & (xp.sum(step * (step @ unseen), axis=-1) >= tolerance**2)
         if not xp.any(open_):
             break
-    rest = n_items * xp.mean(components.vectors, axis=0) - xp.sum(v, axis=1)  # (T, r) sums over the unseen items
-    return xp.mean(components.mean) + (xp.sum(d, axis=-1) + xp.sum(w * rest[:, None, :], axis=-1)) / n_items
+    rest = n_items * xp.mean(components.vectors, axis=0) - xp.sum(
+        v, axis=1
+    )  # (T, r) sums over the unseen items
+    return (
+        xp.mean(components.mean)
+        + (xp.sum(d, axis=-1) + xp.sum(w * rest[:, None, :], axis=-1)) / n_items
+    )
 
 
 def _rank_one_projection(variances, z, size, rank, gamma, roots):
@@ -295,10 +346,15 @@ def _rank_one_projection(variances, z, size, rank, gamma, roots):
     e = d'd - z'z, and its eigenvector is (l - V diag(variances) V')^-1 d.  Returns q (T, P, r), tau (T, P) and roots.
     """
     xp = namespace(z)
-    low = variances[:rank]  # the j-th root lies between variances j and j - 1; `roots` are distances from the former
+    low = variances[
+        :rank
+    ]  # the j-th root lies between variances j and j - 1; `roots` are distances from the former
     scale = variances[0] + 1e-9
     size = size[..., None] + 1e-30 * scale
-    e, z2 = xp.abs(size - xp.sum(z**2, axis=-1, keepdims=True)), z**2 + 1e-30 * size  # no root falls on a pole
+    e, z2 = (
+        xp.abs(size - xp.sum(z**2, axis=-1, keepdims=True)),
+        z**2 + 1e-30 * size,
+    )  # no root falls on a pole
     gaps = xp.broadcast_to(low[:-1] - low[1:] + 1e-12 * scale, (*size.shape[:-1], rank - 1))
     width = xp.concat([gamma * size, gaps], axis=-1)
     roots = width / 2 if roots is None else xp.minimum(roots, width)
@@ -306,13 +362,19 @@ def _rank_one_projection(variances, z, size, rank, gamma, roots):
     moving = xp.ones_like(roots, dtype=xp.bool)
     for _ in range(50):
         new = _secular_step(roots, offset, low, width, z2, e, gamma)
-        far = xp.abs(new - roots) > 1e-4 * xp.minimum(new, width - new)  # convergence is quadratic: to 1e-8
+        far = xp.abs(new - roots) > 1e-4 * xp.minimum(
+            new, width - new
+        )  # convergence is quadratic: to 1e-8
         roots, moving = xp.where(moving, new, roots), moving & far
         if not xp.any(moving):
             break
     inverse = 1 / (roots[..., None] + offset)
     share = 1 / (matvec(inverse**2, z2) + e / (roots + low) ** 2) / gamma  # |projection|^2 / gamma
-    return z * matvec(xp.matrix_transpose(inverse), share), xp.sum(share / (roots + low), axis=-1), roots
+    return (
+        z * matvec(xp.matrix_transpose(inverse), share),
+        xp.sum(share / (roots + low), axis=-1),
+        roots,
+    )
 
 
 def _secular_step(t, offset, low, width, z2, e, gamma):
@@ -385,7 +447,9 @@ def _ridge_between_items(z, s, alpha):
 
     def leaving_out(fold, point):
         e = xp.linalg.solve(residual[:, fold, fold], residual[:, fold, :] @ s)
-        weights = 1 / n + minus_mean(products(point[:, None, :]) - of_mean) @ residual / alpha  # of s in g
+        weights = (
+            1 / n + minus_mean(products(point[:, None, :]) - of_mean) @ residual / alpha
+        )  # of s in g
         return (weights @ s - weights[:, :, fold] @ e)[:, 0, :], xp.matrix_transpose(e)
 
     return leaving_out
@@ -415,7 +479,9 @@ def _with_interval(value, residual, observed, n_items):
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
     plain = (1 - n / n_items) / n
-    variance = plain * namespace(residual).var(residual, axis=-1)  # divisor n, as in mean (1 - mean)
+    variance = plain * namespace(residual).var(
+        residual, axis=-1
+    )  # divisor n, as in mean (1 - mean)
     return Estimate(value, *score_interval(value, variance, _mean(observed), plain, n - 1))
 
 

@@ -28,23 +28,33 @@ class Check:
 
     def matches(self, answer):
         """Whether the answer is the right one."""
-        return any(_fingerprint(self.label, value) == self.fingerprint for value in self._values(answer))
+        return any(
+            _fingerprint(self.label, value) == self.fingerprint for value in self._values(answer)
+        )
 
     def __call__(self, answer=...):
         """Print the verdict on an answer; the dots stand for one that was not given yet."""
         if answer is ...:
-            print(f"{self.label}: not answered yet. Put your answer in place of the dots and run this cell.")
+            print(
+                f"{self.label}: not answered yet. Put your answer in place of the dots and run this cell."
+            )
         elif self.matches(answer):
             print(f"{self.label}: right.")
         else:
             print(f"{self.label}: not right yet. Check units and definitions, and try again.")
 
     def __repr__(self):
-        return f"Check({self.label!r}, {self.fingerprint!r}" + (f", step={self.step!r})" if self.step else ")")
+        return f"Check({self.label!r}, {self.fingerprint!r}" + (
+            f", step={self.step!r})" if self.step else ")"
+        )
 
     def _values(self, answer):
         if self.step is None:
-            whole = isinstance(answer, Real) and not isinstance(answer, bool) and float(answer).is_integer()
+            whole = (
+                isinstance(answer, Real)
+                and not isinstance(answer, bool)
+                and float(answer).is_integer()
+            )
             return {str(int(answer) if whole else answer).strip().lower()}
         try:
             steps = float(answer) / self.step

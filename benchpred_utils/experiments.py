@@ -13,7 +13,15 @@ from tqdm import tqdm
 from . import adaptive, backend, designs, estimators, irt, optimised
 from .scores import Scores
 
-__all__ = ["METHODS", "OWN_METHODS", "RECOMMENDED", "SPLITS", "Method", "run_experiment", "split_models"]
+__all__ = [
+    "METHODS",
+    "OWN_METHODS",
+    "RECOMMENDED",
+    "SPLITS",
+    "Method",
+    "run_experiment",
+    "split_models",
+]
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
 CHUNK = 25  # trials per task; fixed, so that the number of workers can't change a bit of the result
@@ -33,12 +41,18 @@ METHODS = {
     "random_sampling": Method(designs.uniform, estimators.random_sampling, "none"),
     "k_center_greedy": Method(designs.k_center_greedy, estimators.core_mean, "unbounded"),
     "random_sampling_learn": Method(designs.uniform, estimators.random_sampling_learn, "unbounded"),
-    "random_search_learn": Method(optimised.random_search_learn, estimators.weighted_sum, "unbounded"),
+    "random_search_learn": Method(
+        optimised.random_search_learn, estimators.weighted_sum, "unbounded"
+    ),
     "lasso": Method(optimised.lasso, estimators.weighted_sum, "unbounded"),
     "double_optimize": Method(optimised.double_optimize, estimators.weighted_sum, "unbounded"),
     "pca": Method(designs.uniform, estimators.pca, "unbounded"),
-    "anchor_points_weighted": Method(optimised.anchor_points_weighted, estimators.weighted_sum, "unbounded"),
-    "anchor_points_predictor": Method(optimised.anchor_points_predictor, estimators.weighted_sum, "unbounded"),
+    "anchor_points_weighted": Method(
+        optimised.anchor_points_weighted, estimators.weighted_sum, "unbounded"
+    ),
+    "anchor_points_predictor": Method(
+        optimised.anchor_points_predictor, estimators.weighted_sum, "unbounded"
+    ),
     "p_irt": Method(irt.irt_anchors, irt.p_irt, "unbounded"),
     "gp_irt": Method(irt.irt_anchors, irt.gp_irt, "unbounded"),
     "metabench": Method(irt.metabench_items, irt.metabench, "unbounded"),
@@ -46,11 +60,19 @@ METHODS = {
     "aipw": Method(designs.uniform, estimators.aipw, "order 1/n"),
     "aipw_cross_fitted": Method(designs.uniform, estimators.aipw_cross_fitted, "none"),
     "sequential_stratification": Method(
-        adaptive.SequentialStratification, adaptive.SequentialStratification.estimate, "none", adaptive=True
+        adaptive.SequentialStratification,
+        adaptive.SequentialStratification.estimate,
+        "none",
+        adaptive=True,
     ),
 }
-OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification")  # this book's; the others are the field's
-RECOMMENDED = "sequential_stratification"  # exactly unbiased, and the sources say where to look as well
+OWN_METHODS = (
+    "aipw_cross_fitted",
+    "sequential_stratification",
+)  # this book's; the others are the field's
+RECOMMENDED = (
+    "sequential_stratification"  # exactly unbiased, and the sources say where to look as well
+)
 
 
 # --- splits -----------------------------------------------------------------------------------------------------------
@@ -68,15 +90,23 @@ def split_models(scores, split, rng=None):
         scores = scores.select(models=right)
     n_models = scores.n_models
     if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; use one of {', '.join(SPLITS)}, or give source= and target=")
+        raise ValueError(
+            f"split is {split!r}; use one of {', '.join(SPLITS)}, or give source= and target="
+        )
     if n_models < 4:
-        raise ValueError(f"{scores.name} has {n_models} models with an accuracy above 0; a split takes at least 4")
+        raise ValueError(
+            f"{scores.name} has {n_models} models with an accuracy above 0; a split takes at least 4"
+        )
     if split == "interpolation":
         order = _need_rng(rng).permutation(n_models)
         first_target = n_models - int(0.25 * n_models)
-        return scores.select(models=order[:first_target]), scores.select(models=order[first_target:])
+        return scores.select(models=order[:first_target]), scores.select(
+            models=order[first_target:]
+        )
     if split == "chronological" and scores.dates is None:
-        raise ValueError(f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)")
+        raise ValueError(
+            f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
+        )
     order = np.argsort(scores.accuracy if split == "extrapolation" else scores.dates, kind="stable")
     sources, targets = order[: int(0.5 * n_models)], order[n_models - int(0.3 * n_models) :]
     return scores.select(models=sources), scores.select(models=targets)
@@ -84,7 +114,9 @@ def split_models(scores, split, rng=None):
 
 def _need_rng(rng):
     if not isinstance(rng, np.random.Generator):
-        raise TypeError("the interpolation split is random: pass rng=numpy.random.default_rng(seed)")
+        raise TypeError(
+            "the interpolation split is random: pass rng=numpy.random.default_rng(seed)"
+        )
     return rng
 
 
@@ -116,9 +148,15 @@ def run_experiment(
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
     chunks = [range(start, min(start + CHUNK, trials)) for start in range(0, trials, CHUNK)]
-    with threadpool_limits(1):  # here too: threads of one process share the limit, and each restores what it found
-        runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(joblib.delayed(task.run)(chunk) for chunk in chunks)
-        runs = tqdm(runs, f"{task.benchmark}, {task.split}", len(chunks), disable=not progress, leave=False)
+    with threadpool_limits(
+        1
+    ):  # here too: threads of one process share the limit, and each restores what it found
+        runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+            joblib.delayed(task.run)(chunk) for chunk in chunks
+        )
+        runs = tqdm(
+            runs, f"{task.benchmark}, {task.split}", len(chunks), disable=not progress, leave=False
+        )
         parts = [part for run in runs for part in run]
     order = {method: i for i, method in enumerate(task.methods)}
     parts.sort(key=lambda part: order[part["method"][0]])  # stable: trials stay in order
@@ -143,7 +181,9 @@ class _Task:
             raise ValueError("give either scores (and a split), or both source and target")
         unknown = [method for method in methods if method not in METHODS]
         if unknown or isinstance(methods, str):
-            raise ValueError(f"no such method: {unknown or [methods]}; methods is a list of {', '.join(METHODS)}")
+            raise ValueError(
+                f"no such method: {unknown or [methods]}; methods is a list of {', '.join(METHODS)}"
+            )
         if source is not None:
             if not np.array_equal(source.items, target.items):
                 raise ValueError("source and target must have the same items in the same order")
@@ -157,18 +197,27 @@ class _Task:
     def rng(self, trial, purpose):
         """The stream of one purpose in one trial, so that no draw depends on which methods or workers ran before."""
         words = (self.benchmark, self.split, purpose)
-        return np.random.default_rng([self.seed, trial, *(zlib.crc32(word.encode()) for word in words)])
+        return np.random.default_rng(
+            [self.seed, trial, *(zlib.crc32(word.encode()) for word in words)]
+        )
 
     def run(self, trials):
         """The records of some trials: a list of column dictionaries, one per method and split."""
-        with threadpool_limits(1):  # the systems are small: threads inside a task only get into each other's way
+        with threadpool_limits(
+            1
+        ):  # the systems are small: threads inside a task only get into each other's way
             if self.pair:
                 return self._run_split(*self.pair, trials)
-            pairs = ((t, split_models(self.scores, self.split, self.rng(t, "split"))) for t in trials)
+            pairs = (
+                (t, split_models(self.scores, self.split, self.rng(t, "split"))) for t in trials
+            )
             return [record for t, pair in pairs for record in self._run_split(*pair, [t])]
 
     def _run_split(self, source, target, trials):
-        source_values, target_values = backend.asarray(source.values), backend.asarray(target.values)
+        source_values, target_values = (
+            backend.asarray(source.values),
+            backend.asarray(target.values),
+        )
         drawn, records = {}, []
         for name in self.methods:
             method = METHODS[name]
@@ -179,10 +228,14 @@ class _Task:
             if method.design not in drawn:
                 rngs = [self.rng(trial, method.design.__name__) for trial in trials]
                 draws = [method.design(source_values, self.n, rng) for rng in rngs]
-                core, *learned = map(np.stack, zip(*draws)) if isinstance(draws[0], tuple) else [np.stack(draws)]
+                core, *learned = (
+                    map(np.stack, zip(*draws)) if isinstance(draws[0], tuple) else [np.stack(draws)]
+                )
                 _check_core_sets(name, core, self.n, target.n_items)
                 drawn[method.design] = backend.asarray(core), *map(backend.asarray, learned)
-            estimate = estimators.evaluate(method.estimator, source_values, target_values, *drawn[method.design])
+            estimate = estimators.evaluate(
+                method.estimator, source_values, target_values, *drawn[method.design]
+            )
             records.append(self._records(name, target, trials, estimate))
         return records
 
@@ -191,7 +244,10 @@ class _Task:
         method, (n_targets, n_items) = METHODS[name], target.shape
         rngs = [self.rng(trial, method.design.__name__) for trial in trials]
         uniform = np.concatenate([rng.random((n_targets, n_items + 2 * self.n)) for rng in rngs])
-        rounds, rows = method.design(source, uniform, self.n), np.tile(np.arange(n_targets), len(trials))[:, None]
+        rounds, rows = (
+            method.design(source, uniform, self.n),
+            np.tile(np.arange(n_targets), len(trials))[:, None],
+        )
         scores = backend.to_numpy(target)
         while not rounds.done:
             rounds.record(scores[rows, rounds.next_items()])
@@ -200,8 +256,15 @@ class _Task:
 
     def _records(self, method, target, trials, estimate):
         size = (len(trials), target.n_models)
-        flat = lambda values: np.full(size, np.nan).ravel() if values is None else backend.to_numpy(values).ravel()
-        labels = {"benchmark": self.benchmark, "method": method, "split": self.split, "budget": self.n}
+        flat = lambda values: (
+            np.full(size, np.nan).ravel() if values is None else backend.to_numpy(values).ravel()
+        )
+        labels = {
+            "benchmark": self.benchmark,
+            "method": method,
+            "split": self.split,
+            "budget": self.n,
+        }
         return {
             **{key: np.repeat(value, size[0] * size[1]) for key, value in labels.items()},
             "trial": np.repeat(np.asarray(trials), size[1]),
@@ -218,7 +281,9 @@ def _check_core_sets(method, core, n, n_items):
     ordered = np.sort(core, axis=1)
     distinct = core.shape[1] == n and (np.diff(ordered, axis=1) > 0).all()
     if not (distinct and ordered[:, 0].min() >= 0 and ordered[:, -1].max() < n_items):
-        raise ValueError(f"the design of {method} must give {n} distinct items of {n_items}, and it does not")
+        raise ValueError(
+            f"the design of {method} must give {n} distinct items of {n_items}, and it does not"
+        )
 
 
 def budget_items(budget, n_items):

@@ -20,7 +20,14 @@ __all__ = [
 ]
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
-MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; each has an interval
+MEASURES = (
+    "gap",
+    "relative",
+    "bias",
+    "rmse",
+    "ess",
+    "tau",
+)  # of an experiment; each has an interval
 
 
 def t_interval(value, variance, df, level=0.95):
@@ -47,7 +54,10 @@ def score_interval(value, variance, mean, plain, df, level=0.95):
     xp = namespace(value)
     value, spread = xp.clip(value, 0.0, 1.0), mean * (1 - mean)
     known = spread > 1e-9  # a weighted mean of ones is 1 but for rounding
-    k = xp.where(known, variance / xp.where(known, spread, 1.0), plain) * float(stdtrit(df, 0.5 + level / 2)) ** 2
+    k = (
+        xp.where(known, variance / xp.where(known, spread, 1.0), plain)
+        * float(stdtrit(df, 0.5 + level / 2)) ** 2
+    )
     middle, half = value + k / 2, xp.sqrt(k * value * (1 - value) + k**2 / 4)
     return (middle - half) / (1 + k), (middle + half) / (1 + k)
 
@@ -68,7 +78,12 @@ def stratified_interval(value, observed, g, q, n_items):
     k = xp.arange(1, n + 1, dtype=value.dtype, device=device(value))
     x, e = centred(1 / k), centred((observed - g) / q)
     slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
-    variance = xp.sum(xp.clip(1 - q, 0.0, None) * (e - slope[..., None] * x) ** 2, axis=-1) * n / (n - 2) / n_items**2
+    variance = (
+        xp.sum(xp.clip(1 - q, 0.0, None) * (e - slope[..., None] * x) ** 2, axis=-1)
+        * n
+        / (n - 2)
+        / n_items**2
+    )
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
     return score_interval(value, variance, mean, (1 - n / n_items) / n, n - 1)
 
@@ -85,7 +100,9 @@ def summarise(records, level=0.95):
     keys = [*CELL, "method"]
     trials = _by_trial(records)
     groups = trials.groupby(keys, sort=False, observed=True)
-    table = groups.agg(trials=("gap", "size"), coverage=("coverage", "mean"), width=("width", "mean"))
+    table = groups.agg(
+        trials=("gap", "size"), coverage=("coverage", "mean"), width=("width", "mean")
+    )
     for name in ("gap", "relative", "bias", "mse", "tau"):
         table = table.join(_monte_carlo(name, groups[name], level))
     for end in ("", "_low", "_high"):
@@ -100,11 +117,16 @@ def _by_trial(records):
     """One row per trial, the unit that is independent (its targets are not): its mean errors, tau, mse of random."""
     keys = [*CELL, "method", "trial"]
     error = records["estimate"] - records["truth"]
-    columns = {"gap": error.abs(), "relative": error.abs() / records["truth"].where(records["truth"] > 0)}
+    columns = {
+        "gap": error.abs(),
+        "relative": error.abs() / records["truth"].where(records["truth"] > 0),
+    }
     columns |= {"bias": error, "mse": error**2, "coverage": _covered(records)}
     columns["width"] = records["upper"] - records["lower"]
     trials = records[keys].assign(**columns).groupby(keys, sort=False, observed=True).mean()
-    tau = lambda part: scipy.stats.kendalltau(part["estimate"], part["truth"]).statistic  # tau-b; NaN where one is constant
+    tau = lambda part: (
+        scipy.stats.kendalltau(part["estimate"], part["truth"]).statistic
+    )  # tau-b; NaN where one is constant
     groups = records.groupby(keys, sort=False, observed=True)
     trials = trials.assign(tau=groups[["estimate", "truth"]].apply(tau)).reset_index()
     random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
@@ -121,7 +143,13 @@ def _monte_carlo(name, groups, level):
     """The mean over trials with its Student interval, one row per group."""
     found = groups.agg(["mean", "std", "count"])
     half = stdtrit(found["count"] - 1, 0.5 + level / 2) * found["std"] / found["count"] ** 0.5
-    return pd.DataFrame({name: found["mean"], f"{name}_low": found["mean"] - half, f"{name}_high": found["mean"] + half})
+    return pd.DataFrame(
+        {
+            name: found["mean"],
+            f"{name}_low": found["mean"] - half,
+            f"{name}_high": found["mean"] + half,
+        }
+    )
 
 
 def _effective_sample_size(trials, level):
@@ -130,7 +158,9 @@ def _effective_sample_size(trials, level):
     if random.isna().any() or not mse.mean() > 0:
         return pd.Series({"ess": np.nan, "ess_low": np.nan, "ess_high": np.nan})
     ess, influence = random.mean() / mse.mean(), random / random.mean() - mse / mse.mean()
-    factor = np.exp(stdtrit(len(mse) - 1, 0.5 + level / 2) * influence.std(ddof=1) / len(mse) ** 0.5)
+    factor = np.exp(
+        stdtrit(len(mse) - 1, 0.5 + level / 2) * influence.std(ddof=1) / len(mse) ** 0.5
+    )
     return pd.Series({"ess": ess, "ess_low": ess / factor, "ess_high": ess * factor})
 
 
@@ -165,7 +195,9 @@ def compare(records, baseline="random_sampling", level=0.95):
     """
     gaps = _trial_gaps(records).unstack("method")
     if baseline not in gaps:
-        raise ValueError(f"there is no {baseline!r} in the records to compare with; they hold {', '.join(gaps)}")
+        raise ValueError(
+            f"there is no {baseline!r} in the records to compare with; they hold {', '.join(gaps)}"
+        )
     if gaps.isna().any(axis=None):
         raise ValueError("the comparison is paired, but some methods lack trials that others have")
     rows = []
@@ -200,14 +232,20 @@ def mean_changes(changes):
     independent: the mean's half-width is sqrt(sum of their squared half-widths) over their number, p is two-sided from
     the normal distribution, p_holm is corrected over the methods (Holm 1979).
     """
-    groups = changes.assign(square=((changes["high"] - changes["low"]) / 2) ** 2).groupby("method", sort=False)
+    groups = changes.assign(square=((changes["high"] - changes["low"]) / 2) ** 2).groupby(
+        "method", sort=False
+    )
     mean, half = groups["change"].mean(), groups["square"].sum() ** 0.5 / groups.size()
     p = 2 * ndtr(-ndtri(0.975) * np.abs(mean / half))
-    table = pd.DataFrame({"benchmark": "mean", "change": mean, "low": mean - half, "high": mean + half, "p": p})
+    table = pd.DataFrame(
+        {"benchmark": "mean", "change": mean, "low": mean - half, "high": mean + half, "p": p}
+    )
     return table.assign(p_holm=holm(p)).reset_index()
 
 
-def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95):
+def bootstrap_over_models(
+    table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95
+):
     """The relative change of the estimation gap with an interval over *other models like these*: one row per method.
 
     `table` is :func:`per_model`'s for one split and budget; change is the mean over the benchmarks of gap/baseline's
@@ -217,15 +255,27 @@ def bootstrap_over_models(table, clusters, rng, baseline="random_sampling", draw
     missing = set(table["model"]) - set(clusters.index)
     if missing:
         raise ValueError(f"{len(missing)} models have no cluster, among them {sorted(missing)[0]}")
-    sums = table.assign(cluster=table["model"].map(clusters)).groupby(["cluster", "benchmark", "method"])["gap"].sum()
+    sums = (
+        table.assign(cluster=table["model"].map(clusters))
+        .groupby(["cluster", "benchmark", "method"])["gap"]
+        .sum()
+    )
     sums = sums.unstack(["benchmark", "method"], fill_value=0.0)  # (clusters, benchmarks x methods)
     weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), draws)
     rows = []
     for method in dict.fromkeys(table["method"]):
         change = lambda w: np.mean(
-            [w @ sums[b, method] / (w @ sums[b, baseline]) - 1 for b in table["benchmark"].unique()], 0
+            [
+                w @ sums[b, method] / (w @ sums[b, baseline]) - 1
+                for b in table["benchmark"].unique()
+            ],
+            0,
         )
         rows.append(
-            (method, change(np.ones(len(sums))), *np.nanquantile(change(weights), [0.5 - level / 2, 0.5 + level / 2]))
+            (
+                method,
+                change(np.ones(len(sums))),
+                *np.nanquantile(change(weights), [0.5 - level / 2, 0.5 + level / 2]),
+            )
         )
     return pd.DataFrame(rows, columns=["method", "change", "low", "high"])

@@ -41,7 +41,9 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 # fifth of them held out (interpolation, n = 50, mean over the six benchmarks) the gap of p-IRT is 4.10 points at 1e-6,
 # 3.82 at 0.01, 3.72 at 0.1 and 5.27 at 1.
 RIDGE = 0.1
-BLOCK = 2**22  # bytes of working arrays that a processor's cache holds: half the time of blocks beyond it
+BLOCK = (
+    2**22
+)  # bytes of working arrays that a processor's cache holds: half the time of blocks beyond it
 ALL = (slice(None),)  # the items, in one block
 _threads = ThreadpoolController()  # one thread: rounding differs with their number
 
@@ -69,7 +71,9 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6, limit=5000, dtype=None, max_memor
     """
     xp, n_models = namespace(scores), scores.shape[0]
     dtype = _dtype(scores, dtype)
-    blocks = chunks(scores.shape[1], n_models * xp.finfo(dtype).bits, max_memory)  # eight arrays (M, block) at a time
+    blocks = chunks(
+        scores.shape[1], n_models * xp.finfo(dtype).bits, max_memory
+    )  # eight arrays (M, block) at a time
     objective = lambda x: _objective(xp.astype(x, dtype), scores, blocks)
     preconditioner = lambda x: _preconditioner(xp.astype(x, dtype), n_models, blocks)
     x = xp.astype(_start(scores, min(dims, *scores.shape), blocks, dtype), xp.float64)
@@ -100,7 +104,9 @@ def _start(scores, dims, blocks=ALL, dtype=None):
     size = xp.clip(xp.flip(squares)[:dims], 1e-6, None) ** 0.25  # the roots of the singular values
     rows = [xp.concat([u * size, xp.ones_like(u[:, :1])], axis=1)]
     for p, r in residuals():
-        rows.append(xp.concat([xp.matrix_transpose(r) @ u / size, xp.log(p / (1 - p))[:, None]], axis=1))
+        rows.append(
+            xp.concat([xp.matrix_transpose(r) @ u / size, xp.log(p / (1 - p))[:, None]], axis=1)
+        )
     return xp.concat(rows)
 
 
@@ -198,7 +204,10 @@ def logistic_map(x, offset, observed, ridge, limit=200):
         new_value, new_p = objective(new)
         better = new_value <= value + 1e3 * rounding * (1 + xp.abs(value))
         beta, p = xp.where(better[..., None], new, beta), xp.where(better[..., None], new_p, p)
-        value, size = xp.where(better, new_value, value), xp.where(better, xp.ones_like(size), size / 2)
+        value, size = (
+            xp.where(better, new_value, value),
+            xp.where(better, xp.ones_like(size), size / 2),
+        )
         if xp.max(xp.abs(step)) < 7 * rounding**0.5:  # convergence is quadratic
             break
     return beta
@@ -211,7 +220,9 @@ def _abilities(items, observed, ridge):
 
 def _predicted(abilities, items):
     """The probabilities (..., P, n) of abilities (..., P, K) on items (..., n, K + 1)."""
-    logits = abilities @ namespace(items).matrix_transpose(items[..., :-1]) + items[..., None, :, -1]
+    logits = (
+        abilities @ namespace(items).matrix_transpose(items[..., :-1]) + items[..., None, :, -1]
+    )
     return sigmoid(logits)
 
 
@@ -234,7 +245,9 @@ def irt_anchors(source, n, rng):
     KMeans, ConvergenceWarning, threads = _k_means()
     items = backend.to_numpy(_fitted(source).items)
     with warnings.catch_warnings(), threads.limit(limits=1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct items than clusters: some share is 0
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # fewer distinct items than clusters: some share is 0
         kmeans = KMeans(n, n_init=1, random_state=int(rng.integers(2**31))).fit(items)
         distance = kmeans.transform(items)
     core = _distinct(distance.T)
@@ -267,7 +280,9 @@ def p_irt(source, core, observed, shares, items, mixture):
     xp = namespace(observed)
     own = xp.take_along_axis(items, core[..., None], axis=1)
     theta = _abilities(own, observed, RIDGE)
-    total = xp.sum(observed - _predicted(theta, own), axis=-1) + xp.sum(_predicted(theta, items), axis=-1)
+    total = xp.sum(observed - _predicted(theta, own), axis=-1) + xp.sum(
+        _predicted(theta, items), axis=-1
+    )
     return Estimate(total / items.shape[1])
 
 
@@ -292,11 +307,15 @@ def _mixture(source, n):
     """
     xp = namespace(source)
     if source.shape[0] < 2:
-        raise ValueError("one source model isn't enough: some are left out of the fit to see how far it is off")
+        raise ValueError(
+            "one source model isn't enough: some are left out of the fit to see how far it is off"
+        )
     held_out = np.arange(source.shape[0]) % 5 == 0
     select = lambda which: xp.take(source, asarray_like(np.flatnonzero(which), source), axis=0)
     items, rows = _fit_fast(select(~held_out)).items, backend.floating(select(held_out))
-    predicted = _predicted(_abilities(items[None, ::2, :], rows[None, :, ::2], RIDGE)[0, ...], items[1::2, :])
+    predicted = _predicted(
+        _abilities(items[None, ::2, :], rows[None, :, ::2], RIDGE)[0, ...], items[1::2, :]
+    )
     b = float(xp.mean(xp.abs(xp.mean(predicted, axis=1) - xp.mean(rows[:, 1::2], axis=1))))
     return b**2 / (float(xp.mean(xp.var(backend.floating(source), axis=1))) / (4 * n) + b**2)
 
@@ -339,7 +358,10 @@ def _metabench_items(source, n):
     index = asarray_like(core, source)
     own, observed = xp.take(items, index, axis=0), backend.floating(xp.take(source, index, axis=1))
     ability = _abilities(own[None, ...], observed[None, ...], 1.0)[0, :, 0]  # as a target's will be
-    terms, y = _spline_terms(ability, xp.mean(observed, axis=1)), xp.sum(source, axis=1, dtype=theta.dtype) / p.shape[1]
+    terms, y = (
+        _spline_terms(ability, xp.mean(observed, axis=1)),
+        xp.sum(source, axis=1, dtype=theta.dtype) / p.shape[1],
+    )
     coefficients = _fit_additive(*map(backend.to_numpy, (terms, y)))  # small: on the host
     return core, backend.to_numpy(own), coefficients
 
@@ -352,8 +374,12 @@ def _fit_by_alternation(source, times=2):
     right = lambda axis: xp.sum(source, axis=axis, dtype=_dtype(source))
     theta = logit(right(1), n_items)
     theta = (theta - xp.mean(theta)) / max(float(xp.std(theta)), 1e-6)
-    prior = xp.stack([xp.zeros_like(theta[0]), xp.mean(logit(right(0), n_models))])  # of slope and intercept
-    side = lambda function, parts: xp.concat([function(backend.floating(part)[None, ...])[0, ...] for part in parts])
+    prior = xp.stack(
+        [xp.zeros_like(theta[0]), xp.mean(logit(right(0), n_models))]
+    )  # of slope and intercept
+    side = lambda function, parts: xp.concat(
+        [function(backend.floating(part)[None, ...])[0, ...] for part in parts]
+    )
     for _ in range(times):
         x = xp.stack([theta, xp.ones_like(theta)], axis=1)[None, ...]
         by_item = (xp.matrix_transpose(source[:, part]) for part in chunks(n_items, 64 * n_models))
@@ -366,7 +392,10 @@ def _fit_by_alternation(source, times=2):
 # The additive model: penalised B-splines (Eilers & Marx 1996) on a grid of knots that no ability and no mean leaves, so
 # that it is linear where there are no sources.  (statsmodels' GLMGam is about as good, 5.07 points of error on held-out
 # sources to 5.20, but takes some 60 ms to 2, and raises PerfectSeparationError where a fit is exact.)
-_KNOTS = ((-6.0, 6.0, 12), (0.0, 1.0, 10))  # of ability and core mean: first, last, number of segments
+_KNOTS = (
+    (-6.0, 6.0, 12),
+    (0.0, 1.0, 10),
+)  # of ability and core mean: first, last, number of segments
 
 
 def _spline_terms(*variables):
@@ -394,7 +423,10 @@ def _fit_additive(terms, y, penalties=10.0 ** np.arange(-4, 5)):
     systems = gram + (differences.T * weights) @ differences + 1e-8 * np.eye(len(gram))
     solved = np.linalg.solve(systems, np.concatenate([gram, (terms.T @ y)[:, None]], axis=1))
     coefficients, freedom = solved[..., -1], np.trace(solved[..., :-1], axis1=1, axis2=2)
-    score = np.square(y - coefficients @ terms.T).sum(axis=1) / (len(y) - np.minimum(freedom, len(y) - 1e-3)) ** 2
+    score = (
+        np.square(y - coefficients @ terms.T).sum(axis=1)
+        / (len(y) - np.minimum(freedom, len(y) - 1e-3)) ** 2
+    )
     return coefficients[score.argmin()]
 
 
@@ -423,8 +455,12 @@ def sort_and_search(source, core, observed, places):
     xp = namespace(observed)
     n_items = source.shape[1]
     none, ends = xp.zeros_like(observed[..., :1]), xp.zeros_like(places[:, :1])
-    agreement = xp.concat([none, xp.cumulative_sum(2 * observed - 1, axis=-1)], axis=-1)  # but for a constant
+    agreement = xp.concat(
+        [none, xp.cumulative_sum(2 * observed - 1, axis=-1)], axis=-1
+    )  # but for a constant
     best = agreement >= xp.max(agreement, axis=-1, keepdims=True) - 1e-9
-    threshold = (xp.concat([ends, places + 1], axis=1) + xp.concat([places, ends + n_items], axis=1)) / 2
+    threshold = (
+        xp.concat([ends, places + 1], axis=1) + xp.concat([places, ends + n_items], axis=1)
+    ) / 2
     best = xp.astype(best, observed.dtype)
     return Estimate(matvec(best, threshold) / xp.sum(best, axis=-1) / n_items)

@@ -15,14 +15,20 @@ def code_key(package=PACKAGE, modules=None):
     The files in its folder ``facts`` do.
     """
     package = Path(package)
-    paths = package.rglob("*.py") if modules is None else (package / f"{module}.py" for module in modules)
+    paths = (
+        package.rglob("*.py")
+        if modules is None
+        else (package / f"{module}.py" for module in modules)
+    )
     digest = hashlib.sha256()
     for path in sorted(paths):
         tokens = " ".join(_tokens(ast.parse(path.read_text(encoding="utf-8"))))
         digest.update(f"{path.relative_to(package).as_posix()}\0{tokens}\0".encode())
     for path in sorted((package / "facts").glob("*")):
         if path.is_file():
-            digest.update(f"facts/{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+            digest.update(
+                f"facts/{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest()
+            )
     return digest.hexdigest()
 
 

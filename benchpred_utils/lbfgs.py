@@ -4,7 +4,10 @@ from .backend import namespace
 
 __all__ = ["minimum"]
 
-MEMORY, REFRESH = 5, 10  # pairs of steps and changes of the gradient; steps between two preconditioners
+MEMORY, REFRESH = (
+    5,
+    10,
+)  # pairs of steps and changes of the gradient; steps between two preconditioners
 
 
 def minimum(objective, preconditioner, x, tolerance, limit):
@@ -23,7 +26,9 @@ def minimum(objective, preconditioner, x, tolerance, limit):
         x, value, g = _line_search(objective, x, value, g, _direction(g, pairs, inverse))
         s, y = x - last, g - last_g
         pairs = [*pairs[1 - MEMORY :], (s, y, _dot(s, y))]
-        slow = k % REFRESH == REFRESH - 1 and before - value <= REFRESH * tolerance * max(abs(value), 1.0)
+        slow = k % REFRESH == REFRESH - 1 and before - value <= REFRESH * tolerance * max(
+            abs(value), 1.0
+        )
         if slow or not value < last_value:
             break
     return x

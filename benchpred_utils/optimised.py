@@ -18,7 +18,13 @@ from .designs import checked_budget, uniform_core_sets
 from .estimators import matvec, observe, ridge_loo
 from .shared import chunks, once_per_source
 
-__all__ = ["anchor_points_predictor", "anchor_points_weighted", "double_optimize", "lasso", "random_search_learn"]
+__all__ = [
+    "anchor_points_predictor",
+    "anchor_points_weighted",
+    "double_optimize",
+    "lasso",
+    "random_search_learn",
+]
 
 ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions
 STEPS = 40  # of conjugate gradients
@@ -29,7 +35,9 @@ def _on_the_host(design):
 
     @wraps(design)
     def there_and_back(source, *args, **options):
-        return tuple(asarray_like(part, source) for part in design(_host_scores(source), *args, **options))
+        return tuple(
+            asarray_like(part, source) for part in design(_host_scores(source), *args, **options)
+        )
 
     return there_and_back
 
@@ -59,7 +67,9 @@ def random_search_learn(source, n, rng, size=10_000, max_memory=2**23):
     bound = _least_gaps(train, valid, cores, max_memory)
     best, order = (float("inf"), None), xp.argsort(bound, stable=True)
     for some in (order[start : start + 32] for start in range(0, size, 32)):
-        if float(bound[int(some[0])]) > best[0] + 2e-3:  # the bound is in single precision, its iterations stop early
+        if (
+            float(bound[int(some[0])]) > best[0] + 2e-3
+        ):  # the bound is in single precision, its iterations stop early
             break
         weights, intercept = ridge_loo(observe(train, take(cores, some)), y_train, ALPHAS)
         predicted = matvec(observe(valid, take(cores, some)), weights) + intercept[:, None]
@@ -72,13 +82,21 @@ def random_search_learn(source, n, rng, size=10_000, max_memory=2**23):
 
 def _least_gaps(train, valid, cores, max_memory):
     """The least mean absolute error on `valid`, over the penalties, of a ridge on `train` per core set (B, n): (B,)."""
-    xp, (n_train, n_items), n_models = namespace(train), train.shape, train.shape[0] + valid.shape[0]
+    xp, (n_train, n_items), n_models = (
+        namespace(train),
+        train.shape,
+        train.shape[0] + valid.shape[0],
+    )
     y, y_valid = xp.mean(train, axis=1), xp.mean(valid, axis=1)
     single = lambda values: xp.astype(values, xp.float32)
     y, error = single(y - xp.mean(y)), single(y_valid - xp.mean(y))
-    z = single(xp.matrix_transpose(xp.concat([train, valid]) - xp.mean(train, axis=0)))  # (N, models)
+    z = single(
+        xp.matrix_transpose(xp.concat([train, valid]) - xp.mean(train, axis=0))
+    )  # (N, models)
     parts = []
-    for part in chunks(cores.shape[0], 4 * n_models * (cores.shape[1] + n_train) + 4 * n_train * STEPS, max_memory):
+    for part in chunks(
+        cores.shape[0], 4 * n_models * (cores.shape[1] + n_train) + 4 * n_train * STEPS, max_memory
+    ):
         flat = xp.reshape(cores[part, :], (-1,))
         x = xp.reshape(xp.take(z, flat, axis=0), (-1, cores.shape[1], n_models))
         gram = xp.matrix_transpose(x) @ x[:, :, :n_train]
@@ -96,7 +114,9 @@ def _shifted_conjugate_gradients(kernel, y, shifts):
     p = zeta r + b p_before; so x is a combination of the r, whose coefficients follow from the last to the first.
     """
     xp, base, tiny = namespace(kernel), min(shifts), 1e-30
-    more = xp.astype(asarray_like([shift - base for shift in shifts], y), y.dtype)[:, None]  # (n_shifts, 1)
+    more = xp.astype(asarray_like([shift - base for shift in shifts], y), y.dtype)[
+        :, None
+    ]  # (n_shifts, 1)
     p = r = xp.broadcast_to(y, kernel.shape[:2])
     rr, last, beta, zeta, ratio, scalars, residuals = xp.vecdot(r, r), 1.0, 0.0, 1.0, 1.0, [], []
     for _ in range(min(STEPS, y.shape[0] + 5)):
@@ -113,7 +133,9 @@ def _shifted_conjugate_gradients(kernel, y, shifts):
     for a, b, zeta in reversed(scalars):
         g = a + b * g
         coefficients.append(zeta * g)
-    return xp.permute_dims(xp.stack(coefficients[::-1], axis=-1), (1, 0, 2)) @ xp.stack(residuals, axis=1)
+    return xp.permute_dims(xp.stack(coefficients[::-1], axis=-1), (1, 0, 2)) @ xp.stack(
+        residuals, axis=1
+    )
 
 
 # --- lasso ------------------------------------------------------------------------------------------------------------
@@ -135,11 +157,20 @@ def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
     y, noisy = source.mean(axis=1), source + 1e-6 * rng.standard_normal(source.shape)
     mean = noisy.mean(axis=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the path ends, and says so, where nothing is left to explain
-        knots, _, path = lars_path(noisy - mean, y - y.mean(), method="lasso", alpha_min=grid[0], max_iter=10**5)
-    knots, path = knots[::-1], path[:, ::-1]  # ascending; between two knots the weights are linear in the penalty
+        warnings.simplefilter(
+            "ignore"
+        )  # the path ends, and says so, where nothing is left to explain
+        knots, _, path = lars_path(
+            noisy - mean, y - y.mean(), method="lasso", alpha_min=grid[0], max_iter=10**5
+        )
+    knots, path = (
+        knots[::-1],
+        path[:, ::-1],
+    )  # ascending; between two knots the weights are linear in the penalty
     active = np.abs(path) > 1e-9
-    count = np.append((active[:, 1:] | active[:, :-1]).sum(axis=0), 0)[np.searchsorted(knots[1:], grid)]
+    count = np.append((active[:, 1:] | active[:, :-1]).sum(axis=0), 0)[
+        np.searchsorted(knots[1:], grid)
+    ]
     alpha = grid[np.where(count <= n, count, -1).argmax()]
     w = np.array([np.interp(alpha, knots, weights) for weights in path])
     chosen = np.flatnonzero(np.abs(w) > 1e-9)
@@ -161,7 +192,9 @@ def double_optimize(source, n, rng, rates=(0.1, 0.001), decay=1e-4, steps=1000, 
     of the sources; the rest say when to stop, and which step was the best (Zhang, Dorner & Hardt 2025).
     """
     n_items = checked_budget(source.shape[1], n)
-    shuffled = rng.permutation(n_items)  # all p are equal at first: which items come first must not matter
+    shuffled = rng.permutation(
+        n_items
+    )  # all p are equal at first: which items come first must not matter
     train, valid = _two_parts(source[:, shuffled], 0.8, rng)
     y_train, y_valid = train.mean(axis=1), valid.mean(axis=1)
     theta = np.stack([rng.standard_normal(n_items), np.full(n_items, n / n_items)])  # w and p
@@ -242,7 +275,9 @@ def anchor_points_predictor(source, n, rng):
     correlations = _correlations(source)[np.ix_(varying, varying)]
     medoids, nearest = _medoids(1 - np.abs(correlations), n, rng)
     anchor = medoids[nearest]
-    slope = correlations[anchor, range(len(varying))] * deviation[varying] / deviation[varying[anchor]]
+    slope = (
+        correlations[anchor, range(len(varying))] * deviation[varying] / deviation[varying[anchor]]
+    )
     slope[medoids] = 1.0  # an anchor predicts itself
     core, weights = varying[medoids], np.bincount(nearest, slope, n) / n_items
     return core, weights, mean.mean() - weights @ mean[core]
@@ -266,7 +301,9 @@ def _medoids(distance, n, rng):
     """The n medoids of some items, and the number of the medoid to which each item belongs, a medoid to itself."""
     import kmedoids  # it loads scikit-learn
 
-    found = kmedoids.fasterpam(distance, n, init="random", random_state=int(rng.integers(2**31)), n_cpu=1)
+    found = kmedoids.fasterpam(
+        distance, n, init="random", random_state=int(rng.integers(2**31)), n_cpu=1
+    )
     medoids, nearest = found.medoids.astype(np.int64), found.labels.astype(np.int64)
     nearest[medoids] = np.arange(n)
     return medoids, nearest
@@ -279,6 +316,8 @@ def _two_parts(source, share, rng):
     """Two random parts of the source models: this share of them, at least two, and the rest, at least one."""
     n_models, xp = source.shape[0], namespace(source)
     if n_models < 3:
-        raise ValueError(f"{n_models} source models can't be parted into some to learn from and some to validate on")
+        raise ValueError(
+            f"{n_models} source models can't be parted into some to learn from and some to validate on"
+        )
     rows, first = asarray_like(rng.permutation(n_models), source), max(int(share * n_models), 2)
     return xp.take(source, rows[:first], axis=0), xp.take(source, rows[first:], axis=0)

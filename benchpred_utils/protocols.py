@@ -30,7 +30,13 @@ GROUPS = (
     ("random_search_learn",),
 )
 COMPARED = ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification")
-SPECIALIST_SETTINGS = ("no_pair", "weak_generalists", "weak_specialists", "strong_generalists", "strong_specialists")
+SPECIALIST_SETTINGS = (
+    "no_pair",
+    "weak_generalists",
+    "weak_specialists",
+    "strong_generalists",
+    "strong_specialists",
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,20 @@ class Experiment:
     def of_every_method(cls, scores, split, budget):
         """All methods: n = 50 with 100 trials, other budgets with 25 of the costly methods."""
         for methods in GROUPS:
-            yield cls(scores, split, budget, methods, 100 if budget == 50 or methods == GROUPS[0] else 25)
+            yield cls(
+                scores, split, budget, methods, 100 if budget == 50 or methods == GROUPS[0] else 25
+            )
 
 
 def records(experiment):
     """The records of an experiment, as `run_experiment` gives them, with those of random_sampling."""
     methods = tuple(dict.fromkeys(("random_sampling", *experiment.methods)))
-    options = {"methods": methods, "budget": experiment.budget, "trials": experiment.trials, "progress": False}
+    options = {
+        "methods": methods,
+        "budget": experiment.budget,
+        "trials": experiment.trials,
+        "progress": False,
+    }
     if experiment.split in SPLITS:
         found = run_experiment(SCORES[experiment.scores](), split=experiment.split, **options)
     else:
@@ -75,7 +88,9 @@ def before(date):
 def few_sources(name, count=15):
     """The extrapolation split with `count` of the sources only, spread evenly over their accuracies."""
     source, target = split_models(data.load_scores(name), "extrapolation")
-    spread = np.linspace(0, source.n_models - 1, count).round().astype(int)  # they are in order of accuracy
+    spread = (
+        np.linspace(0, source.n_models - 1, count).round().astype(int)
+    )  # they are in order of accuracy
     return source.select(models=spread), target
 
 
@@ -95,7 +110,11 @@ def math_settings():
     SPECIALIST_SETTINGS have the same targets and the same sources but for two, which are weak or strong, and
     specialists in mathematics or generalists.
     """
-    algebra, math, whole = domain("mmlu", "abstract_algebra"), data.load_scores("mmlu_math"), data.load_scores("mmlu_pro")
+    algebra, math, whole = (
+        domain("mmlu", "abstract_algebra"),
+        data.load_scores("mmlu_math"),
+        data.load_scores("mmlu_pro"),
+    )
     if list(whole.models) != list(math.models):
         raise ValueError("mmlu_pro and mmlu_math must have the same models in the same order")
     is_math = whole.domains == "math"
@@ -137,7 +156,10 @@ def specialist_pairs(math, rest):
         partners.append(min(others, key=lambda j: abs(rest[j] - rest[i])))
     pairs = [], partners[:2], specialists[:2], partners[2:], specialists[2:]
     taken = {*specialists, *partners}
-    base, targets = _order(rest)[: int(0.5 * len(math))], _order(math)[len(math) - int(0.3 * len(math)) :]
+    base, targets = (
+        _order(rest)[: int(0.5 * len(math))],
+        _order(math)[len(math) - int(0.3 * len(math)) :],
+    )
     without = lambda indices: [i for i in indices if i not in taken]
     return without(base), without(targets), dict(zip(SPECIALIST_SETTINGS, pairs))
 
@@ -197,14 +219,25 @@ PRO_DOMAINS = {  # the sub-domains of MMLU-Pro, each a benchmark of its own
         "history", "law", "math", "other", "philosophy", "physics", "psychology",
     )
 }  # fmt: skip
-_SETS = (*data.HELM_LITE, "mmlu_math", "mmlu_pro", "swe_bench_verified", "bigcodebench", "digits_zoo")
+_SETS = (
+    *data.HELM_LITE,
+    "mmlu_math",
+    "mmlu_pro",
+    "swe_bench_verified",
+    "bigcodebench",
+    "digits_zoo",
+)
 SCORES = {name: lambda name=name: data.load_scores(name) for name in _SETS} | {
     "mmlu_math_systems": lambda: data.load_scores("mmlu_math", systems=True),
     "abstract_algebra": lambda: domain("mmlu", "abstract_algebra"),
     **{name: lambda part=part: domain("mmlu_pro", part) for name, part in PRO_DOMAINS.items()},
 }
-_MATH = [("abstract_algebra", "other_items")] + [("mmlu_math", s) for s in ("other_items", *SPECIALIST_SETTINGS)]
-SETTINGS = {(scores, "few_sources"): lambda scores=scores: few_sources(scores) for scores in data.HELM_LITE} | {
+_MATH = [("abstract_algebra", "other_items")] + [
+    ("mmlu_math", s) for s in ("other_items", *SPECIALIST_SETTINGS)
+]
+SETTINGS = {
+    (scores, "few_sources"): lambda scores=scores: few_sources(scores) for scores in data.HELM_LITE
+} | {
     ("swe_bench_verified", "before_2025_07"): lambda: before("2025-07-01"),
     **{pair: lambda pair=pair: math_settings()[pair] for pair in _MATH},
 }

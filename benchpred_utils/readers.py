@@ -21,7 +21,9 @@ KEY = ["model", "item"]
 ROW = ["model", "item", "score", "file", "place", "question", "domain"]
 WORDS = {"true": "1", "false": "0"}
 MISSING = ("", "nan", "na", "n/a", "none", "null", "<na>")
-LOG = re.compile(r"samples_(?P<task>.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")  # of lm-evaluation-harness
+LOG = re.compile(
+    r"samples_(?P<task>.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl"
+)  # of lm-evaluation-harness
 # What its lines hold besides metrics: older versions do not list the metrics.
 LOG_FIELDS = set(
     "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash".split()
@@ -78,12 +80,19 @@ def read_results(paths, metric=None, filter=None, sources=()):
     table = _reduced(rows, repeats)
     if len(empty := table[table["score"].isna() & (table["question"] != "")]):
         a, more = empty.iloc[0], f", as are {len(empty) - 1} more" * (len(empty) > 1)
-        warnings.warn(f"{a.file}, {a.place}: item {a['item']} has no score and is left out{more}", stacklevel=2)
+        warnings.warn(
+            f"{a.file}, {a.place}: item {a['item']} has no score and is left out{more}",
+            stacklevel=2,
+        )
     table = table.dropna(subset="score")
     models = table["model"].unique()
     if len(models) != 1:
-        found = f"{len(models)} were found: {named(models)}" if len(models) else "no score was found"
-        raise ValueError(f"{named(_listed(paths))}: results are of one model, but {found}; give the files of one model")
+        found = (
+            f"{len(models)} were found: {named(models)}" if len(models) else "no score was found"
+        )
+        raise ValueError(
+            f"{named(_listed(paths))}: results are of one model, but {found}; give the files of one model"
+        )
     return table.set_index("item")["score"]
 
 
@@ -99,10 +108,14 @@ def _matrix(rows, missing, name, repeats=False):
     lacks = matrix.isna()
     if lacks.any(axis=None):
         if missing == "error" or (~lacks.any()).sum() < 2:
-            raise ValueError(_what_is_missing(lacks, missing, table.groupby("model")["file"].first()))
+            raise ValueError(
+                _what_is_missing(lacks, missing, table.groupby("model")["file"].first())
+            )
         matrix = matrix.loc[:, ~lacks.any()]
     domains = table.drop_duplicates("item").set_index("item")["domain"].loc[matrix.columns]
-    return Scores(matrix, domains=domains.to_numpy(str) if domains.nunique() > 1 else None, name=name)
+    return Scores(
+        matrix, domains=domains.to_numpy(str) if domains.nunique() > 1 else None, name=name
+    )
 
 
 def _reduced(rows, repeats):
@@ -170,7 +183,11 @@ def _what_is_missing(lacks, missing, files):
     kept, without = (~lacks.any()).sum(), (~lacks.drop(counts.index[0]).any()).sum()
     way = f"missing='drop' (--missing drop) keeps the {kept} items that all models have"
     way = way if kept > 1 else f"only {kept} items are left of all"
-    other = f"without {counts.index[0]} there are {without}" if without else "are items named alike in all files?"
+    other = (
+        f"without {counts.index[0]} there are {without}"
+        if without
+        else "are items named alike in all files?"
+    )
     lines.append(f"{way}; {other}")
     return f"{(counts > 0).sum()} of {len(counts)} models lack scores:\n" + "\n".join(lines)
 
@@ -178,7 +195,9 @@ def _what_is_missing(lacks, missing, files):
 def named(names, most=3):
     """The first of some names, and how many more there are: words for a message."""
     names = [str(name) for name in names]
-    return ", ".join(names[:most]) + (f", and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:most]) + (
+        f", and {len(names) - most} more" if len(names) > most else ""
+    )
 
 
 def _listed(paths):
@@ -202,7 +221,9 @@ def _table(path):
     is_long = {"item", "score"} <= set(names)
     header = pd.Index(names) if is_long else frame.columns
     if (again := header.duplicated()).any():
-        raise ValueError(f"{path}, row 1: the column {header[again][0]!r} comes twice; names must be unique")
+        raise ValueError(
+            f"{path}, row 1: the column {header[again][0]!r} comes twice; names must be unique"
+        )
     if is_long:
         rows = frame.set_axis(names, axis=1).assign(place=[f"row {i}" for i in frame.index])
     elif len(names) < 3:
@@ -213,10 +234,16 @@ def _table(path):
     else:
         rows = frame.rename(columns={frame.columns[0]: "model"}).reset_index(names="place")
         rows = rows.melt(["place", "model"], var_name="item", value_name="score")
-        rows["place"] = [f"row {row}, column {item}" for row, item in zip(rows["place"], rows["item"])]
+        rows["place"] = [
+            f"row {row}, column {item}" for row, item in zip(rows["place"], rows["item"])
+        ]
     if rows.empty:
-        raise ValueError(f"{path} has a header and no rows; needed are a row per model, or per model and item")
-    rows = pd.DataFrame({"model": path.stem, "domain": "", **rows, "file": str(path), "question": ""})
+        raise ValueError(
+            f"{path} has a header and no rows; needed are a row per model, or per model and item"
+        )
+    rows = pd.DataFrame(
+        {"model": path.stem, "domain": "", **rows, "file": str(path), "question": ""}
+    )
     return rows.astype({"model": str, "item": str})[ROW]
 
 
@@ -226,7 +253,9 @@ def _frame(path):
         try:
             frame = pd.read_parquet(path)
         except ImportError:
-            raise ImportError(f"{path}: to read Parquet install pyarrow, or save the table as CSV") from None
+            raise ImportError(
+                f"{path}: to read Parquet install pyarrow, or save the table as CSV"
+            ) from None
         frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
         return frame.set_axis(range(2, len(frame) + 2))
     if path.suffix.lower() == ".jsonl":
@@ -259,7 +288,9 @@ def _record(path, number, line):
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise ValueError(f"{path}, line {number} is not a JSON record; was the run cut off? Delete it, or run again")
+        raise ValueError(
+            f"{path}, line {number} is not a JSON record; was the run cut off? Delete it, or run again"
+        )
     return record
 
 
@@ -270,7 +301,13 @@ def _any(paths, metric, filter):
         is_helm = path.is_dir() and bool(_helm_runs(path))
         is_table = not path.is_dir() and not LOG.fullmatch(path.name)
         tables += [is_table]
-        found += [_helm(path, metric) if is_helm else _table(path) if is_table else _lm_eval(path, metric, filter)]
+        found += [
+            _helm(path, metric)
+            if is_helm
+            else _table(path)
+            if is_table
+            else _lm_eval(path, metric, filter)
+        ]
     return pd.concat(found, ignore_index=True), not all(tables)
 
 
@@ -284,7 +321,9 @@ def _lm_eval(paths, metric, filter):
         log = LOG.fullmatch(file.name)
         task = log["task"] if log else file.stem
         tasks.setdefault(task, []).append((name or file.resolve().parent.name, file))
-    rows = [row for task in sorted(tasks) for row in _lm_eval_task(task, tasks[task], metric, filter)]
+    rows = [
+        row for task in sorted(tasks) for row in _lm_eval_task(task, tasks[task], metric, filter)
+    ]
     return pd.DataFrame(rows, columns=ROW)
 
 
@@ -292,25 +331,48 @@ def _logs(paths):
     for path in _listed(paths):
         found = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
         if not found:
-            raise ValueError(f"{path} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path")
+            raise ValueError(
+                f"{path} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path"
+            )
         yield from found
 
 
 def _lm_eval_task(task, logs, metric, filter):
-    lines = [(model, file, number, record) for model, file in logs for number, record in _lines(file)]
+    lines = [
+        (model, file, number, record) for model, file in logs for number, record in _lines(file)
+    ]
     for _, file, number, record in lines:
         if "doc_id" not in record:
-            raise ValueError(f"{file}, line {number} has no doc_id: it is no sample log of lm-evaluation-harness")
+            raise ValueError(
+                f"{file}, line {number} has no doc_id: it is no sample log of lm-evaluation-harness"
+            )
     where = f"{logs[0][1]} (task {task})"
-    filter = _chosen("filter", filter, {record.get("filter", "none") for *_, record in lines}, where)
+    filter = _chosen(
+        "filter", filter, {record.get("filter", "none") for *_, record in lines}, where
+    )
     lines = [line for line in lines if line[3].get("filter", "none") == filter]
-    metrics = set().union(*(record.get("metrics") or record.keys() - LOG_FIELDS for *_, record in lines))
+    metrics = set().union(
+        *(record.get("metrics") or record.keys() - LOG_FIELDS for *_, record in lines)
+    )
     metric = _chosen("metric", metric, metrics, where)
     _refuse_twins(lines, metric)
-    for model, file, number, record in sorted(lines, key=lambda line: str(line[3]["doc_id"]).zfill(9)):
-        question, score = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}", record[metric]
+    for model, file, number, record in sorted(
+        lines, key=lambda line: str(line[3]["doc_id"]).zfill(9)
+    ):
+        question, score = (
+            f"{record.get('doc_hash', '')}{record.get('target_hash', '')}",
+            record[metric],
+        )
         for repeat in score if isinstance(score, list) and score else [score]:
-            yield model, f"{task}:{record['doc_id']}", repeat, str(file), f"line {number}", question, task
+            yield (
+                model,
+                f"{task}:{record['doc_id']}",
+                repeat,
+                str(file),
+                f"line {number}",
+                question,
+                task,
+            )
 
 
 def _refuse_twins(lines, metric):
@@ -318,7 +380,9 @@ def _refuse_twins(lines, metric):
     first = {}
     for _, file, number, record in lines:
         if metric not in record:
-            raise ValueError(f"{file}, line {number} has no {metric}, as other lines have; run the task again")
+            raise ValueError(
+                f"{file}, line {number} has no {metric}, as other lines have; run the task again"
+            )
         at, score = first.setdefault((file, record["doc_id"]), (number, record[metric]))
         if score != record[metric]:
             raise ValueError(
@@ -341,13 +405,17 @@ def _chosen(what, wanted, found, where):
 def _helm(folders, metric):
     runs = [run for path in _listed(folders) for run in _helm_runs(path)]
     if not runs:
-        raise ValueError(f"{named(_listed(folders))}: no run of HELM is there, a folder with per_instance_stats.json")
+        raise ValueError(
+            f"{named(_listed(folders))}: no run of HELM is there, a folder with per_instance_stats.json"
+        )
     rows = []
     for run in runs:
         try:
             rows += _helm_run(run, metric)
         except (AttributeError, KeyError, TypeError):
-            raise ValueError(f"{run}: its files are not as HELM writes them; run helm-run again") from None
+            raise ValueError(
+                f"{run}: its files are not as HELM writes them; run helm-run again"
+            ) from None
     return pd.DataFrame(rows, columns=ROW)
 
 
@@ -358,22 +426,35 @@ def _helm_runs(path):
 def _helm_run(run, metric):
     spec = _json(run / "run_spec.json") or {}
     scenario, _, options = spec.get("name", run.name).partition(":")
-    options = [option for option in options.split(",") if not option.startswith(("model=", "model_deployment="))]
+    options = [
+        option
+        for option in options.split(",")
+        if not option.startswith(("model=", "model_deployment="))
+    ]
     task = ":".join([scenario, *filter(None, [",".join(options)])])
     by_folder = run.name.partition("model=")[2].split(",")[0] or run.parent.name
     model = spec.get("adapter_spec", {}).get("model") or by_folder
     file = next(run / name for name in HELM_FILES if (run / name).exists())
     found = _helm_stats(file)
-    every, shown = _helm_metrics(found), _helm_metrics(_helm_stats(run / HELM_FILES[1])) - {"predicted_index"}
+    every, shown = (
+        _helm_metrics(found),
+        _helm_metrics(_helm_stats(run / HELM_FILES[1])) - {"predicted_index"},
+    )
     metric = _chosen("metric", metric, every if metric else shown or every, file)
-    instances = [i for i in _json(run / "instances.json") or [] if _is_plain(i) and i.get("split") != "train"]
-    hashes = {i["id"]: hashlib.sha256(json.dumps(i["input"]).encode()).hexdigest() for i in instances}
+    instances = [
+        i for i in _json(run / "instances.json") or [] if _is_plain(i) and i.get("split") != "train"
+    ]
+    hashes = {
+        i["id"]: hashlib.sha256(json.dumps(i["input"]).encode()).hexdigest() for i in instances
+    }
     for instance in sorted(found.keys() | hashes.keys(), key=lambda name: (len(name), name)):
         place, question = f"instance {instance}", hashes.get(instance, "")
         for stats in found.get(instance, {None: {}}).values():
             score, *others = stats.get(metric, {None})
             if others:
-                raise ValueError(f"{file}, {place}: {metric} is {score} and {others[0]}; delete one of the two")
+                raise ValueError(
+                    f"{file}, {place}: {metric} is {score} and {others[0]}; delete one of the two"
+                )
             yield model, f"{task}/{instance}", score, str(file), place, question, task
 
 
@@ -391,8 +472,12 @@ def _helm_stats(file):
     for entry in filter(_is_plain, _json(file) or []):
         stats = entry["stats"]
         if isinstance(stats, list):
-            stats = {stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])}
-        trial = found.setdefault(entry["instance_id"], {}).setdefault(entry.get("train_trial_index"), {})
+            stats = {
+                stat["name"]["name"]: stat.get("mean") for stat in stats if _is_plain(stat["name"])
+            }
+        trial = found.setdefault(entry["instance_id"], {}).setdefault(
+            entry.get("train_trial_index"), {}
+        )
         for name, value in stats.items():
             trial.setdefault(name, set()).add(value)
     return found
@@ -403,4 +488,6 @@ def _json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON; was the run cut off? Run it again ({error})") from None
+        raise ValueError(
+            f"{path} is not JSON; was the run cut off? Run it again ({error})"
+        ) from None

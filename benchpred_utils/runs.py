@@ -26,7 +26,9 @@ from .protocols import RUNS, records
 
 __all__ = ["MEASURED", "RUNS", "StaleRun", "glued", "load", "make", "state"]
 
-MEASURED = "bench"  # tables of times: they belong to a machine and a day, and no key can promise them
+MEASURED = (
+    "bench"  # tables of times: they belong to a machine and a day, and no key can promise them
+)
 FOLDER = Path(os.environ.get("BENCHPRED_RUNS") or Path(__file__).parents[1] / "book" / "runs")
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -62,7 +64,9 @@ def glued(chapter, folder=NOTEBOOKS):
     for output in (output for cell in cells for output in cell.get("outputs", [])):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         if name:
-            text = next(value for mime, value in output["data"].items() if mime.endswith("text/plain"))
+            text = next(
+                value for mime, value in output["data"].items() if mime.endswith("text/plain")
+            )
             found[name] = ast.literal_eval("".join(text))
     return found
 
@@ -78,12 +82,18 @@ def state(name):
         tables = {path.name: _sha256(path) for path in sorted((FOLDER / name).glob("*.csv"))}
     except FileNotFoundError:
         return ["it was never made"]
-    reasons = [f"its {part} changed" for part, value in key(name).items() if stored["key"].get(part) != value]
+    reasons = [
+        f"its {part} changed"
+        for part, value in key(name).items()
+        if stored["key"].get(part) != value
+    ]
     return reasons + ["its tables are not those that were made"] * (tables != stored["tables"])
 
 
 def _is_measured(name):
-    return name == MEASURED or name.startswith(f"{MEASURED}-")  # on the host, or on a GPU of that name
+    return name == MEASURED or name.startswith(
+        f"{MEASURED}-"
+    )  # on the host, or on a GPU of that name
 
 
 def key(name):
@@ -124,20 +134,37 @@ def make(name, n_jobs=-1, folder=None):
     for dataset in datasets:
         data.fetch(dataset)
     start, made_from = time.monotonic(), key(name)
-    order = sorted(range(len(experiments)), key=lambda i: -_weight(experiments[i]))  # the longest first: no long tail
-    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(joblib.delayed(_tables)(experiments[i]) for i in order)
+    order = sorted(
+        range(len(experiments)), key=lambda i: -_weight(experiments[i])
+    )  # the longest first: no long tail
+    work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
+        joblib.delayed(_tables)(experiments[i]) for i in order
+    )
     parts = dict(zip(order, tqdm(work, f"run {name}", len(order), mininterval=5)))
     parts = [parts[i] for i in range(len(experiments))]
-    tables = {table: pd.concat([part[table] for part in parts], ignore_index=True) for table in parts[0]}
-    tables["changes"]["p_holm"] = tables["changes"].groupby(["split", "asked"])["p"].transform(inference.holm)
-    made = {"date": date.today().isoformat(), "wall_s": round(time.monotonic() - start), "cores": joblib.cpu_count()}
-    made |= {"cpu_s": round(tables["costs"]["cpu_s"].sum()), "worker_peak_mib": float(tables["costs"]["peak_mib"].max())}
+    tables = {
+        table: pd.concat([part[table] for part in parts], ignore_index=True) for table in parts[0]
+    }
+    tables["changes"]["p_holm"] = (
+        tables["changes"].groupby(["split", "asked"])["p"].transform(inference.holm)
+    )
+    made = {
+        "date": date.today().isoformat(),
+        "wall_s": round(time.monotonic() - start),
+        "cores": joblib.cpu_count(),
+    }
+    made |= {
+        "cpu_s": round(tables["costs"]["cpu_s"].sum()),
+        "worker_peak_mib": float(tables["costs"]["peak_mib"].max()),
+    }
     _store(Path(folder or FOLDER) / name, tables, {"key": made_from, "made": made})
     return tables
 
 
 def _weight(experiment):
-    return experiment.trials * (experiment.split == "interpolation" or experiment.methods == ("random_search_learn",))
+    return experiment.trials * (
+        experiment.split == "interpolation" or experiment.methods == ("random_search_learn",)
+    )
 
 
 def _tables(experiment):
@@ -147,11 +174,23 @@ def _tables(experiment):
     tables = {"summary": inference.summarise(found), "models": inference.per_model(found)}
     if len(found["method"].unique()) > 1:
         tables["changes"] = inference.compare(found)
-    tables = {name: table[table["method"].isin(experiment.methods)] for name, table in tables.items()}
-    if experiment.budget != 50 and experiment.trials < 300:  # too many rows, of too few trials to speak of one model
+    tables = {
+        name: table[table["method"].isin(experiment.methods)] for name, table in tables.items()
+    }
+    if (
+        experiment.budget != 50 and experiment.trials < 300
+    ):  # too many rows, of too few trials to speak of one model
         tables["models"] = tables["models"][:0]
-    size = {"benchmark": experiment.scores, "split": experiment.split, "budget": found["budget"].iloc[0]}
-    cost = {"methods": " ".join(experiment.methods), "trials": experiment.trials, "cpu_s": time.process_time() - start}
+    size = {
+        "benchmark": experiment.scores,
+        "split": experiment.split,
+        "budget": found["budget"].iloc[0],
+    }
+    cost = {
+        "methods": " ".join(experiment.methods),
+        "trials": experiment.trials,
+        "cpu_s": time.process_time() - start,
+    }
     tables["costs"] = pd.DataFrame([size | cost | {"peak_mib": _peak_memory()}])
     for table in tables.values():
         table.insert(2, "asked", float(experiment.budget))
@@ -164,14 +203,18 @@ def _peak_memory():
         import resource
     except ModuleNotFoundError:
         return np.nan
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 def _store(folder, tables, about):
     """Write the tables, then the key: stopped in between, the hashes don't agree and the run counts as stale."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.partial", index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(
+            folder / f"{name}.partial", index=False, float_format="%.6g", lineterminator="\n"
+        )
         os.replace(folder / f"{name}.partial", folder / f"{name}.csv")
     about["tables"] = {path.name: _sha256(path) for path in sorted(folder.glob("*.csv"))}
     (folder / "run.partial").write_text(json.dumps(about, indent=1) + "\n")

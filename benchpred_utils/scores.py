@@ -67,9 +67,17 @@ class Scores:
 
         Raises ValueError when a model or an item is taken twice, or too few are left.
         """
-        rows, cols = _positions("model", models, self.n_models, 1), _positions("item", items, self.n_items, 2)
+        rows, cols = (
+            _positions("model", models, self.n_models, 1),
+            _positions("item", items, self.n_items, 2),
+        )
         values = self.values[rows] if items is None else self.values[np.ix_(rows, cols)]
-        fields = {"values": values, "models": self.models[rows], "items": self.items[cols], "name": self.name}
+        fields = {
+            "values": values,
+            "models": self.models[rows],
+            "items": self.items[cols],
+            "name": self.name,
+        }
         fields["domains"] = None if self.domains is None else self.domains[cols]
         fields["dates"] = None if self.dates is None else self.dates[rows]
         part = object.__new__(Scores)  # a part of what was checked needs no second check
@@ -87,7 +95,9 @@ def _positions(what, chosen, length, least):
     """The chosen models or items as indices."""
     index = np.arange(length) if chosen is None else np.arange(length)[chosen]
     if len(index) < least or np.bincount(index).max() > 1:
-        raise ValueError(f"a selection must hold at least {least} {what}{'s' * (least > 1)}, each only once")
+        raise ValueError(
+            f"a selection must hold at least {least} {what}{'s' * (least > 1)}, each only once"
+        )
     return index
 
 
@@ -97,10 +107,17 @@ def _checked_values(values, models, items):
     except (TypeError, ValueError) as error:
         raise TypeError(f"values must be a matrix of numbers, models x items: {error}") from None
     if values.ndim != 2:
-        raise ValueError(f"values must have two dimensions, models x items, but their shape is {values.shape}")
+        raise ValueError(
+            f"values must have two dimensions, models x items, but their shape is {values.shape}"
+        )
     if values.shape[0] < 1 or values.shape[1] < 2:
-        raise ValueError(f"values are {values.shape[0]} models x {values.shape[1]} items; at least 1 x 2 are needed")
-    for bad, what in ((np.isnan(values), "missing (NaN)"), (~((values >= 0) & (values <= 1)), "outside [0, 1]")):
+        raise ValueError(
+            f"values are {values.shape[0]} models x {values.shape[1]} items; at least 1 x 2 are needed"
+        )
+    for bad, what in (
+        (np.isnan(values), "missing (NaN)"),
+        (~((values >= 0) & (values <= 1)), "outside [0, 1]"),
+    ):
         if bad.any():
             row, col = np.argwhere(bad)[0]
             where = f"model {_label(models, row)}, item {_label(items, col)}"
@@ -123,7 +140,9 @@ def _checked_names(field, names, length, prefix):
     unique, counts = np.unique(names, return_counts=True)
     if len(unique) < len(names):
         twice = unique[counts > 1]
-        raise ValueError(f"{field} must be unique, but {len(twice)} names occur more than once: {', '.join(twice[:3])}")
+        raise ValueError(
+            f"{field} must be unique, but {len(twice)} names occur more than once: {', '.join(twice[:3])}"
+        )
     return names
 
 
@@ -132,7 +151,9 @@ def _checked_length(field, labels, length, of):
         return None
     labels = _frozen(labels)
     if labels.shape != (length,):
-        raise ValueError(f"{field} must be one label for each of the {length} {of}, but their shape is {labels.shape}")
+        raise ValueError(
+            f"{field} must be one label for each of the {length} {of}, but their shape is {labels.shape}"
+        )
     return labels
 
 
@@ -145,7 +166,15 @@ def _checked_dates(dates, models):
             dates = _frozen(dates, "datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
-    unknown = np.isnan(dates) if dates.dtype.kind == "f" else np.isnat(dates) if dates.dtype.kind == "M" else None
+    unknown = (
+        np.isnan(dates)
+        if dates.dtype.kind == "f"
+        else np.isnat(dates)
+        if dates.dtype.kind == "M"
+        else None
+    )
     if unknown is not None and unknown.any():
-        raise ValueError(f"dates lack one for {unknown.sum()} models, the first is {models[unknown.argmax()]}")
+        raise ValueError(
+            f"dates lack one for {unknown.sum()} models, the first is {models[unknown.argmax()]}"
+        )
     return dates

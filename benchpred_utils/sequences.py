@@ -37,24 +37,34 @@ class BettingSequence:
         variance = np.maximum(variance, 1e-12)
         kelly = h / (variance * self.errors / (PRIOR + n) + h**2)
         worst_low, worst_high = self.upper - forecast - least, forecast + most - self.lower
-        bets = [np.minimum(kelly, CAP / np.maximum(worst, 1e-12)) for worst in (worst_low, worst_high)]
-        self.steps = np.concatenate([self.steps, np.stack([forecast + error, *bets, kelly])[:, None]], axis=1)
+        bets = [
+            np.minimum(kelly, CAP / np.maximum(worst, 1e-12)) for worst in (worst_low, worst_high)
+        ]
+        self.steps = np.concatenate(
+            [self.steps, np.stack([forecast + error, *bets, kelly])[:, None]], axis=1
+        )
         self.errors = self.errors + error**2 / variance
 
     def look(self, least, most):
         """Update the interval; least, most (B,): what the mean is at least and at most whatever is still unseen."""
         e, up, down, _ = self.steps
-        log_wealth = lambda bets: lambda m: np.log(np.maximum(1 + bets * (e - m), 1e-300)).sum(axis=0)
+        log_wealth = lambda bets: (
+            lambda m: np.log(np.maximum(1 + bets * (e - m), 1e-300)).sum(axis=0)
+        )
         lower = np.maximum(_boundary(log_wealth(up), self.lower, self.upper, self.level), least)
         upper = np.minimum(_boundary(log_wealth(-down), self.upper, self.lower, self.level), most)
-        empty = lower > upper  # every mean is rejected, so the true one was: what is certain remains
+        empty = (
+            lower > upper
+        )  # every mean is rejected, so the true one was: what is certain remains
         self.lower, self.upper = np.where(empty, least, lower), np.where(empty, most, upper)
 
     @property
     def value(self):
         """(B,) the mean of the estimates, weighted by the bets, within the interval."""
         e, _, _, kelly = self.steps
-        mean = (kelly * e).sum(axis=0) / kelly.sum(axis=0) if len(e) else (self.lower + self.upper) / 2
+        mean = (
+            (kelly * e).sum(axis=0) / kelly.sum(axis=0) if len(e) else (self.lower + self.upper) / 2
+        )
         return np.clip(mean, self.lower, self.upper)
 
     @property

@@ -40,7 +40,10 @@ class SequentialDraws:
         self.sequence = BettingSequence(len(uniform), half_width, level)
         self.uniform, self.left = uniform, np.ones(uniform.shape, dtype=bool)
         self.g = self.weight = np.zeros(uniform.shape)
-        self.items, self.observed = np.zeros((len(uniform), 0), dtype=int), np.zeros((len(uniform), 0))
+        self.items, self.observed = (
+            np.zeros((len(uniform), 0), dtype=int),
+            np.zeros((len(uniform), 0)),
+        )
 
     @property
     def finished(self):
@@ -74,12 +77,18 @@ class SequentialDraws:
 
     def _bet(self, item, score):
         g, left, n_items = self.g, self.left, self.left.shape[1]
-        share = left * ((left * self.weight).sum(axis=1, keepdims=True) / self.weight) / n_items  # 1/(q N)
+        share = (
+            left * ((left * self.weight).sum(axis=1, keepdims=True) / self.weight) / n_items
+        )  # 1/(q N)
         forecast = (self.observed.sum(axis=1) + (g * left).sum(axis=1)) / n_items
         variance = (g * (1 - g) * share).sum(axis=1) / n_items
         of = lambda values: np.take_along_axis(values, item, axis=1)[:, 0]
         self.sequence.bet(
-            forecast, (score - of(g)) * of(share), variance, (-g * share).min(axis=1), ((1 - g) * share).max(axis=1)
+            forecast,
+            (score - of(g)) * of(share),
+            variance,
+            (-g * share).min(axis=1),
+            ((1 - g) * share).max(axis=1),
         )
         self.observed = np.concatenate([self.observed, score[:, None]], axis=1)
         np.put_along_axis(left, item, False, axis=1)
@@ -121,7 +130,9 @@ class EvaluationSession:
             raise TypeError("the draw is random: pass rng=numpy.random.default_rng(seed)")
         settings = _checked_settings(source_scores, budget, precision, rounds)
         if path is not None and Path(path).exists():
-            raise ValueError(f"{path} exists already; EvaluationSession.resume goes on with it, or delete it first")
+            raise ValueError(
+                f"{path} exists already; EvaluationSession.resume goes on with it, or delete it first"
+            )
         self._begin(source_scores, settings, rng.bit_generator.state, rng, path)
         self._ask()
         self._autosave()
@@ -133,10 +144,15 @@ class EvaluationSession:
         self._results, self._asked, self._source_hash = {}, [], _fingerprint(source)
         n_items, n = source.n_items, settings["budget"]
         if n:
-            uniform, rounds = rng.random((1, n_items + 2 * n)), settings.get("rounds", ROUNDS)  # older files have none
+            uniform, rounds = (
+                rng.random((1, n_items + 2 * n)),
+                settings.get("rounds", ROUNDS),
+            )  # older files have none
             self._draw = SequentialStratification(source.values, uniform, n, rounds)
         else:
-            self._draw = SequentialDraws(source.values, rng.random((1, n_items)), settings["precision"])
+            self._draw = SequentialDraws(
+                source.values, rng.random((1, n_items)), settings["precision"]
+            )
 
     @property
     def done(self):
@@ -166,8 +182,12 @@ class EvaluationSession:
         They serve from the next round on; what was drawn stays as it was drawn, so nothing is lost of the estimate's
         unbiasedness or of the interval's validity.  The session is then resumed with the new scores.
         """
-        if not isinstance(source_scores, Scores) or not np.array_equal(source_scores.items, self.source.items):
-            raise ValueError("the new source scores must be Scores of the same items in the same order")
+        if not isinstance(source_scores, Scores) or not np.array_equal(
+            source_scores.items, self.source.items
+        ):
+            raise ValueError(
+                "the new source scores must be Scores of the same items in the same order"
+            )
         self.source, self._source_hash = source_scores, _fingerprint(source_scores)
         self._draw.model = working_model(source_scores.values)
         self._autosave()
@@ -179,16 +199,22 @@ class EvaluationSession:
     def _checked_results(self, items, results):
         items, results = _listed(items), _listed(results)
         if len(items) != len(results):
-            raise ValueError(f"there are {len(items)} items and {len(results)} results; one result per item is needed")
+            raise ValueError(
+                f"there are {len(items)} items and {len(results)} results; one result per item is needed"
+            )
         new = {}
         for name, result in zip(map(str, items), results):
             if name not in self._results and name not in self._asked:
-                known = "was not asked for" if name in self._number else "is not in the source scores"
+                known = (
+                    "was not asked for" if name in self._number else "is not in the source scores"
+                )
                 raise ValueError(f"item {name} {known}; next_items() says which items to run")
             new_result = _checked_result(name, result)
             before = {**self._results, **new}.get(name, new_result)
             if before != new_result:
-                raise ValueError(f"item {name} has the result {before:g} already; it can't be {new_result:g} too")
+                raise ValueError(
+                    f"item {name} has the result {before:g} already; it can't be {new_result:g} too"
+                )
             new[name] = new_result
         return new
 
@@ -198,14 +224,22 @@ class EvaluationSession:
         """The SessionEstimate from all rounds that are complete."""
         value, lower, upper, ess, kind = self._interval()
         warnings = tuple(_warnings(self.source, self._draw, lower, upper, kind))
-        return SessionEstimate(*map(float, (value, lower, upper)), len(self._results), float(ess), kind, warnings)
+        return SessionEstimate(
+            *map(float, (value, lower, upper)), len(self._results), float(ess), kind, warnings
+        )
 
     def _interval(self):
         draw, n_items = self._draw, self.source.n_items
         items, observed = _complete(draw)
         if self._settings["precision"]:
             s = draw.sequence
-            return s.value[0], s.lower[0], s.upper[0], _ess(s.value[0], s.variance[0], observed.size, n_items), ANYTIME
+            return (
+                s.value[0],
+                s.lower[0],
+                s.upper[0],
+                _ess(s.value[0], s.variance[0], observed.size, n_items),
+                ANYTIME,
+            )
         if draw.done:
             value, lower, upper = (end[0] for end in draw.estimate())
             return value, lower, upper, ess_of_width(value, upper - lower, draw.n, n_items), FIXED
@@ -249,9 +283,13 @@ class EvaluationSession:
         if not known:
             raise ValueError(f"{path} does not hold a session that this version can read")
         if content["source"] != _fingerprint(source_scores):
-            raise ValueError(f"{path} was begun with other source scores; a session goes on with the same ones only")
+            raise ValueError(
+                f"{path} was begun with other source scores; a session goes on with the same ones only"
+            )
         session = cls.__new__(cls)
-        session._begin(source_scores, content["settings"], content["rng"], _generator(content["rng"]), path)
+        session._begin(
+            source_scores, content["settings"], content["rng"], _generator(content["rng"]), path
+        )
         session._results, session._asked = content["results"], content["asked"]
         _restore(session._draw, content["draw"])
         return session
@@ -276,19 +314,31 @@ def write_json(path, content):
 
 def _checked_settings(source_scores, budget, precision, rounds):
     if not isinstance(source_scores, Scores):
-        raise TypeError(f"source_scores must be Scores, which name their items, not {type(source_scores).__name__}")
+        raise TypeError(
+            f"source_scores must be Scores, which name their items, not {type(source_scores).__name__}"
+        )
     if (budget is None) == (precision is None):
-        raise ValueError("give either budget, a number of items, or precision, the half-width at which to stop")
+        raise ValueError(
+            "give either budget, a number of items, or precision, the half-width at which to stop"
+        )
     if precision is not None and not 0 < precision < 0.5:
-        raise ValueError(f"precision is {precision}; it must be a half-width between 0 and 0.5, such as 0.03")
+        raise ValueError(
+            f"precision is {precision}; it must be a half-width between 0 and 0.5, such as 0.03"
+        )
     if precision is not None:
         if rounds is not None:
-            raise ValueError(f"rounds is {rounds}, but with a precision the results say how many; give rounds a budget")
+            raise ValueError(
+                f"rounds is {rounds}, but with a precision the results say how many; give rounds a budget"
+            )
         return {"budget": None, "precision": float(precision)}
     rounds = ROUNDS if rounds is None else rounds
     if isinstance(rounds, bool) or not isinstance(rounds, Integral) or rounds < 1:
         raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
-    return {"budget": budget_items(budget, source_scores.n_items), "precision": None, "rounds": int(rounds)}
+    return {
+        "budget": budget_items(budget, source_scores.n_items),
+        "precision": None,
+        "rounds": int(rounds),
+    }
 
 
 def _listed(values):
@@ -311,7 +361,9 @@ def _checked_result(name, result):
 
 def _fingerprint(source):
     """A hash of the source matrix and the names of its items."""
-    found = hashlib.sha256(repr(source.values.shape).encode() + "\0".join(source.items.tolist()).encode())
+    found = hashlib.sha256(
+        repr(source.values.shape).encode() + "\0".join(source.items.tolist()).encode()
+    )
     found.update(np.ascontiguousarray(source.values).tobytes())
     return found.hexdigest()
 
@@ -324,7 +376,11 @@ def _generator(state):
 
 def _state(draw):
     """What a draw has learned, as nested dicts of arrays and numbers: not the model, which the sources give again."""
-    kept = {name: value for name, value in vars(draw).items() if isinstance(value, (np.ndarray, int, float))}
+    kept = {
+        name: value
+        for name, value in vars(draw).items()
+        if isinstance(value, (np.ndarray, int, float))
+    }
     return kept | ({"sequence": _state(draw.sequence)} if hasattr(draw, "sequence") else {})
 
 

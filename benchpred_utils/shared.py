@@ -4,7 +4,9 @@ from functools import wraps
 
 __all__ = ["MAX_MEMORY", "chunks", "once_per_source"]
 
-MAX_MEMORY = 2**28  # bytes of working arrays at a time: on a processor more is no faster; a GPU can use all it has
+MAX_MEMORY = (
+    2**28
+)  # bytes of working arrays at a time: on a processor more is no faster; a GPU can use all it has
 
 
 def chunks(total, bytes_each, max_memory=MAX_MEMORY):
@@ -14,7 +16,9 @@ def chunks(total, bytes_each, max_memory=MAX_MEMORY):
     """
     size = int(max_memory // bytes_each)
     if size < 1:
-        raise ValueError(f"max_memory is {max_memory:,} bytes, and the smallest part takes {bytes_each:,}; allow as many")
+        raise ValueError(
+            f"max_memory is {max_memory:,} bytes, and the smallest part takes {bytes_each:,}; allow as many"
+        )
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
@@ -30,7 +34,11 @@ def once_per_source(function):
         known, with_args, result = last[0]
         if known is not source or with_args != args:
             result = function(source, *args)
-            last[0] = source, args, result  # in one step: another thread sees the old entry or the new one
+            last[0] = (
+                source,
+                args,
+                result,
+            )  # in one step: another thread sees the old entry or the new one
         return result
 
     return cached

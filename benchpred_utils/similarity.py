@@ -30,10 +30,15 @@ def pairwise_similarity(first, second, kind="kappa", max_memory=MAX_MEMORY):
         raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}")
     xp, (n_first, n_items), n_second = namespace(first, second), first.shape, second.shape[0]
     dtype = xp.result_type(floating(first[:1, :]), floating(second[:1, :]))
-    counts = not any(xp.isdtype(scores.dtype, "real floating") for scores in (first, second)) and n_items < 2**24
+    counts = (
+        not any(xp.isdtype(scores.dtype, "real floating") for scores in (first, second))
+        and n_items < 2**24
+    )
     work = xp.float32 if counts else dtype
     result = xp.empty((n_first, n_second), dtype=dtype, device=device(first))
-    for column in chunks(n_second, 32 * (n_items + 8), max_memory):  # a quarter of the memory; the rest is for the rows
+    for column in chunks(
+        n_second, 32 * (n_items + 8), max_memory
+    ):  # a quarter of the memory; the rest is for the rows
         t, width = floating(second[column, :], work), column.stop - column.start
         for row in chunks(n_first, 8 * (n_items + 8 * width), max_memory - 8 * n_items * width):
             result[row, column] = _similarity(floating(first[row, :], work), t, kind, dtype)
@@ -72,7 +77,9 @@ def model_similarity(source_values, target_values, kind="kappa", over="mean"):
     if not isinstance(k, Integral) or isinstance(k, bool):
         raise ValueError(f"over is {over!r}; use 'mean', 'max' or a number of sources")
     if not 1 <= k <= n_models:
-        raise ValueError(f"the {k} most similar of {n_models} sources can't be had; over must be between 1 and M")
+        raise ValueError(
+            f"the {k} most similar of {n_models} sources can't be had; over must be between 1 and M"
+        )
     pairs = pairwise_similarity(target_values, source_values, kind)
     xp = namespace(pairs)
     return xp.mean(xp.sort(pairs, axis=1)[:, n_models - k :], axis=1)

@@ -35,6 +35,12 @@ def replicate(estimator, source, target, n, replications, rng, max_memory=MAX_ME
     each = memory_each(estimator, source, target, n) + 16 * n
     parts = []
     for part in chunks(replications, each, max_memory):
-        core = designs.uniform_core_sets(target.shape[1], n, part.stop - part.start, rng, max(max_memory // 16, 16 * n))
-        parts.append(evaluate(estimator, source, target, backend.asarray_like(core, target), max_memory=max_memory))
+        core = designs.uniform_core_sets(
+            target.shape[1], n, part.stop - part.start, rng, max(max_memory // 16, 16 * n)
+        )
+        parts.append(
+            evaluate(
+                estimator, source, target, backend.asarray_like(core, target), max_memory=max_memory
+            )
+        )
     return join(parts)

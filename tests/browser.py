@@ -105,15 +105,24 @@ def chromium():
 def open_page(browser, address: str, width=1280, scheme="light", javascript=True):
     """Open a page; yields it with two lists, which fill: what the console complained of, what was asked of outside."""
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        java_script_enabled=javascript,
     )
     page, complaints, outside = context.new_page(), [], []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     own = address.split("/", 3)[2]
     page.on(
         "request",
-        lambda request: None if request.url.startswith((f"http://{own}/", "data:", "blob:")) else outside.append(request.url),
+        lambda request: (
+            None
+            if request.url.startswith((f"http://{own}/", "data:", "blob:"))
+            else outside.append(request.url)
+        ),
     )
     try:
         page.goto(address, wait_until="load")
@@ -139,13 +148,17 @@ def accessibility_faults(page) -> list[str]:
     """The serious and critical violations that axe-core finds, each with an element that has it."""
     import axe_playwright_python
 
-    source = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    source = (
+        Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    )
     page.evaluate(source)
     page.evaluate(MARK)
     # A drawn chart is hidden from assistive technology, its box speaks for it: thousands of marks need no look.
     context = "{include: [document], exclude: ['.benchpred-canvas svg', '[data-seen]']}"
     # Nor does axe fetch the style sheets once more, which only its rule on locked orientation would need.
-    found = page.evaluate(f"() => axe.run({context}, {{resultTypes: ['violations'], preload: false}})")["violations"]
+    found = page.evaluate(
+        f"() => axe.run({context}, {{resultTypes: ['violations'], preload: false}})"
+    )["violations"]
     return [
         f"{item['id']} ({item['impact']}): {json.dumps([node['html'][:200] for node in item['nodes'][:3]])}"
         for item in found

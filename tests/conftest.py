@@ -2,11 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import numpy as np
 import pytest
 
 import benchpred_utils as bp
-import browser
 
 
 @pytest.fixture
@@ -41,7 +41,11 @@ def matrix():
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
     """The folder of the book, built anew from the stored outputs with every warning an error."""
-    command = [sys.executable, str(Path(__file__).parents[1] / "book/tools/build.py"), str(tmp_path_factory.mktemp("book"))]
+    command = [
+        sys.executable,
+        str(Path(__file__).parents[1] / "book/tools/build.py"),
+        str(tmp_path_factory.mktemp("book")),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
     return Path(done.stdout.rsplit(" is at ", 1)[1].strip()).parent
@@ -73,7 +77,10 @@ def address(book):
 @pytest.fixture(scope="session")
 def chart_page(book):
     """The page with the most charts."""
-    pages = {path: path.read_text(encoding="utf-8").count("benchpred-chart") for path in book.rglob("notebooks/*.html")}
+    pages = {
+        path: path.read_text(encoding="utf-8").count("benchpred-chart")
+        for path in book.rglob("notebooks/*.html")
+    }
     return max(pages, key=pages.get).relative_to(book).as_posix()
 
 
@@ -92,7 +99,9 @@ def awkward(rng):
     return {
         "half of the items are constant": np.where(np.arange(60) < 30, 1.0, binary),
         "all items are constant": np.tile(np.arange(60) % 2.0, (20, 1)),
-        "all models are as good": np.stack([rng.permutation(np.arange(60) % 2.0) for _ in range(20)]),
+        "all models are as good": np.stack(
+            [rng.permutation(np.arange(60) % 2.0) for _ in range(20)]
+        ),
         "models come four times": np.repeat(binary[:5], 4, axis=0),
         "three models": binary[:3],
         "scores between 0 and 1": rng.random((20, 60)),

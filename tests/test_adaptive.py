@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import awkward
 
 from benchpred_utils import adaptive, run_experiment
 from benchpred_utils.scores import Scores
-from conftest import awkward
 
 
 def matrix(n_models, n_items, seed=0, spread=1.5):
@@ -34,7 +34,9 @@ def expectation(source, target, n, jitter, value, draws=()):
     offset[:k], u[:k] = np.reshape(draws, (-1, 2)).T
 
     def start(offset, u):
-        rounds = adaptive.SequentialStratification(source, np.concatenate([jitter, offset, u])[None], n, rounds=n)
+        rounds = adaptive.SequentialStratification(
+            source, np.concatenate([jitter, offset, u])[None], n, rounds=n
+        )
         for _ in range(k):
             rounds.record(target[rounds.next_items()])
         return rounds
@@ -80,13 +82,19 @@ def test_a_model_refitted_after_the_draws_is_not_unbiased():
 @pytest.mark.parametrize("scale", [1.0, 0.4])
 def test_all_items_give_the_accuracy_itself(scale):
     scores = scale * matrix(8, 30)  # 0.4: scores need not be binary
-    assert estimates(scores[:7], scores[7], 30, 5, np.random.default_rng(0)) == pytest.approx(scores[7].mean())
+    assert estimates(scores[:7], scores[7], 30, 5, np.random.default_rng(0)) == pytest.approx(
+        scores[7].mean()
+    )
 
 
-@pytest.mark.parametrize(("n", "rounds", "size"), [(1, 10, (40,)), (7, 3, (60,)), (39, 10, (40,)), (25, 25, (200,))])
+@pytest.mark.parametrize(
+    ("n", "rounds", "size"), [(1, 10, (40,)), (7, 3, (60,)), (39, 10, (40,)), (25, 25, (200,))]
+)
 def test_every_item_is_in_one_cell_and_every_cell_has_one_draw(n, rounds, size):
     source, target = matrix(6, *size), matrix(1, *size, seed=9)[0]
-    design = adaptive.SequentialStratification(source, np.random.default_rng(0).random((50, size[0] + 2 * n)), n, rounds)
+    design = adaptive.SequentialStratification(
+        source, np.random.default_rng(0).random((50, size[0] + 2 * n)), n, rounds
+    )
     while not design.done:
         design.record(target[design.next_items()])
     cells = np.take_along_axis(design.cell, design.items, axis=1)
@@ -113,8 +121,16 @@ def test_no_loss_where_the_sources_know_nothing_and_a_gain_where_they_know(sourc
 
 def test_an_experiment_shows_the_design_only_the_items_that_it_asks_for():
     scores = Scores(matrix(24, 80), name="made")
-    whole = run_experiment(scores, ["sequential_stratification"], budget=20, trials=3, progress=False)
-    part = run_experiment(scores, ["random_sampling", "sequential_stratification"], budget=20, trials=2, progress=False)
+    whole = run_experiment(
+        scores, ["sequential_stratification"], budget=20, trials=3, progress=False
+    )
+    part = run_experiment(
+        scores,
+        ["random_sampling", "sequential_stratification"],
+        budget=20,
+        trials=2,
+        progress=False,
+    )
     same = part[part["method"] == "sequential_stratification"]
     assert np.array_equal(same["estimate"], whole["estimate"][whole["trial"] < 2])
     assert whole["estimate"].std() > 0

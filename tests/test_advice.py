@@ -44,11 +44,15 @@ def test_two_models_are_told_apart_with_the_power_that_was_asked_for(rng, correl
     n_items, p, q = 3_000, 0.75, 0.69
     both = p * q + correlation * np.sqrt(p * (1 - p) * q * (1 - q))
     counts = np.round(n_items * np.array([both, p - both, q - both])).astype(int)
-    d = np.repeat([0.0, 1.0, -1.0, 0.0], [*counts, n_items - counts.sum()])  # the first model's score minus the second's
+    d = np.repeat(
+        [0.0, 1.0, -1.0, 0.0], [*counts, n_items - counts.sum()]
+    )  # the first model's score minus the second's
     n = items_to_compare(d.mean(), (p + q) / 2, correlation, n_items)
     drawn = np.stack([rng.choice(d, n, replace=False) for _ in range(3_000)])
     t = drawn.mean(axis=1) / np.sqrt((1 / n - 1 / n_items) * drawn.var(axis=1, ddof=1))
-    assert (np.abs(t) > stats.t.ppf(0.975, n - 1)).mean() == pytest.approx(0.8, abs=0.045)  # a little more where d is skew
+    assert (np.abs(t) > stats.t.ppf(0.975, n - 1)).mean() == pytest.approx(
+        0.8, abs=0.045
+    )  # a little more where d is skew
 
 
 def test_items_to_compare_fall_with_difference_and_correlation_and_never_pass_n():
@@ -56,7 +60,9 @@ def test_items_to_compare_fall_with_difference_and_correlation_and_never_pass_n(
     assert items_to_compare(0.05, 0.7, 0.3, 10**6) > items_to_compare(0.1, 0.7, 0.3, 10**6)
     assert items_to_compare(0.001, 0.7, 0.3, 500) <= 500
     z = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
-    assert items_to_compare(0.02, 0.5, 0.0, 10**9) == pytest.approx(2 * 0.25 * (z / 0.02) ** 2, rel=0.01)
+    assert items_to_compare(0.02, 0.5, 0.0, 10**9) == pytest.approx(
+        2 * 0.25 * (z / 0.02) ** 2, rel=0.01
+    )
     # two models that differ by 10 points in accuracy differ on 10% of the items at least
     assert items_to_compare(0.1, 0.95, 1.0, 10**9) >= 0.09 * (z / 0.1) ** 2
 
@@ -73,7 +79,9 @@ def test_the_half_width_promised_is_the_one_obtained(sources, rng, target, round
     played = order[-8:] if target == "new" else order[2::5]
     left = sources.select(models=np.setdiff1d(order, played))
     held = sources.select(models=played)
-    found = bp.run_experiment(source=left, target=held, methods=[advice.method], budget=60, trials=20, progress=False)
+    found = bp.run_experiment(
+        source=left, target=held, methods=[advice.method], budget=60, trials=20, progress=False
+    )
     obtained = ((found["upper"] - found["lower"]) / 2).mean()
     promised = half_width(60, sources.n_items, held.accuracy, advice.ess)
     assert promised == pytest.approx(obtained, rel=0.1)
@@ -85,8 +93,14 @@ def test_precision_is_reached_by_the_smallest_number_of_items(sources):
     assert advice.half_width <= 0.05
     best = np.sort(sources.accuracy)[-10:]
     assert half_width(advice.n_items - 1, sources.n_items, best, advice.ess) > 0.05
-    assert advice.n_items == bp.recommend(sources, precision=0.05).n_items  # the same advice without an rng
-    assert bp.recommend(sources).n_items == bp.recommend(sources, precision=0.03).n_items > advice.n_items
+    assert (
+        advice.n_items == bp.recommend(sources, precision=0.05).n_items
+    )  # the same advice without an rng
+    assert (
+        bp.recommend(sources).n_items
+        == bp.recommend(sources, precision=0.03).n_items
+        > advice.n_items
+    )
     assert bp.recommend(sources, budget=0.2).n_items == 80
 
 
@@ -94,7 +108,9 @@ def test_useless_sources_are_found_out(rng):
     noise = bp.Scores((rng.random((40, 400)) < 0.6).astype(float))
     advice = bp.recommend(noise, budget=50)
     assert advice.method == "random_sampling" and advice.ess < 1.05
-    assert advice.half_width == pytest.approx(half_width(50, 400, np.sort(noise.accuracy)[-10:]), rel=1e-6)
+    assert advice.half_width == pytest.approx(
+        half_width(50, 400, np.sort(noise.accuracy)[-10:]), rel=1e-6
+    )
 
 
 def test_more_sources_are_worth_more(sources):
@@ -106,7 +122,9 @@ def test_more_sources_are_worth_more(sources):
 @pytest.mark.parametrize("m", [1, 2, 3])
 @pytest.mark.parametrize("target", ["new", "known"])
 def test_few_sources(sources, m, target):
-    advice = bp.recommend(sources.select(models=np.arange(m)), budget=60, difference=0.05, target=target)
+    advice = bp.recommend(
+        sources.select(models=np.arange(m)), budget=60, difference=0.05, target=target
+    )
     assert advice.method in bp.METHODS and 1 <= advice.n_compare <= 400
     assert np.isnan(advice.ess) == (m == 1)
     assert any("little can be measured" in warning for warning in advice.warnings)
@@ -121,9 +139,18 @@ def test_no_sources():
 
 
 def test_every_degenerate_matrix_gets_advice(rng):
-    cases = awkward(rng) | {"nobody fails": np.ones((10, 60)), "nobody succeeds": np.zeros((10, 60))}
+    cases = awkward(rng) | {
+        "nobody fails": np.ones((10, 60)),
+        "nobody succeeds": np.zeros((10, 60)),
+    }
     for name, values in cases.items():
-        for options in ({}, {"budget": 1}, {"budget": 60}, {"target": "known", "difference": 0.1}, {"rounds": False}):
+        for options in (
+            {},
+            {"budget": 1},
+            {"budget": 60},
+            {"target": "known", "difference": 0.1},
+            {"rounds": False},
+        ):
             advice = bp.recommend(bp.Scores(values), **options)
             assert 1 <= advice.n_items <= 60 and 0 <= advice.half_width <= 0.5, (name, options)
             assert np.isfinite(advice.ess), (name, options)
@@ -139,7 +166,13 @@ def test_scores_between_0_and_1_vary_less(rng):
 
 def test_the_words(sources):
     text = str(bp.recommend(sources, budget=60, difference=0.05))
-    for part in ("Run 60 items with sequential stratification", "held out", "unbiased", "5 points apart", "correlation"):
+    for part in (
+        "Run 60 items with sequential stratification",
+        "held out",
+        "unbiased",
+        "5 points apart",
+        "correlation",
+    ):
         assert part in text
     assert "Mind" not in str(bp.recommend(sources, budget=60))
     assert "ceiling" in str(bp.recommend(sources, budget=60, accuracy=0.99))

@@ -6,11 +6,11 @@ from pathlib import Path
 import array_api_strict
 import numpy as np
 import pytest
+from conftest import draw
 
 import benchpred_utils as bp
 from benchpred_utils import backend, designs, estimators, inference, optimised, simulation
 from benchpred_utils.estimators import observe
-from conftest import draw
 
 DEVICE = array_api_strict.Device("device1")  # refuses silent transfers to and from the host
 HOST_DESIGNS = [
@@ -32,18 +32,26 @@ def cupy(values):
 
 
 def back(values):
-    on_host = values.to_device(array_api_strict.Device("CPU_DEVICE")) if backend.device(values) == DEVICE else values
+    on_host = (
+        values.to_device(array_api_strict.Device("CPU_DEVICE"))
+        if backend.device(values) == DEVICE
+        else values
+    )
     return np.asarray(backend.to_numpy(on_host))
 
 
 @pytest.mark.parametrize("convert", [strict, cupy])
-@pytest.mark.parametrize("name", [name for name, method in bp.METHODS.items() if not method.adaptive])
+@pytest.mark.parametrize(
+    "name", [name for name, method in bp.METHODS.items() if not method.adaptive]
+)
 def test_estimators_return_what_they_were_given(name, convert, matrix, rng):
     source, target, method = matrix[:20], matrix[20:], bp.METHODS[name]
     core, *learned = draw(method.design, source, 13, [rng] * 4)
     expected = method.estimator(source, core, observe(target, core), *learned)
     there = convert(target)
-    got = method.estimator(convert(source), convert(core), observe(there, convert(core)), *map(convert, learned))
+    got = method.estimator(
+        convert(source), convert(core), observe(there, convert(core)), *map(convert, learned)
+    )
     for value, reference in zip(got, expected):
         if reference is not None:
             assert type(value) is type(there)
@@ -59,7 +67,9 @@ def test_similarity_and_difference(convert, matrix, rng):
             assert back(got) == pytest.approx(bp.model_similarity(a, b, kind, over), rel=1e-9)
     g, core = rng.random(60), designs.uniform_core_sets(60, 9, 3, rng)
     got = estimators.difference(convert(g), convert(core), observe(convert(b), convert(core)))
-    assert back(got.upper) == pytest.approx(estimators.difference(g, core, observe(b, core)).upper, rel=1e-9)
+    assert back(got.upper) == pytest.approx(
+        estimators.difference(g, core, observe(b, core)).upper, rel=1e-9
+    )
 
 
 def farthest_first(source, n, rng):
@@ -88,7 +98,9 @@ def test_k_center_greedy_breaks_ties_alike_everywhere(convert, dtype, matrix):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_random_search_stays_where_its_source_is(convert, dtype, matrix):
     scores = matrix[:20].astype(dtype)
-    search = lambda source, **bound: optimised.random_search_learn(source, 13, np.random.default_rng(4), 300, **bound)
+    search = lambda source, **bound: optimised.random_search_learn(
+        source, 13, np.random.default_rng(4), 300, **bound
+    )
     expected, source = search(scores), convert(scores)
     for got in (search(source), search(source, max_memory=2**18)):  # six parts
         for part, reference in zip(got, expected):
@@ -103,7 +115,10 @@ def test_random_search_stays_where_its_source_is(convert, dtype, matrix):
 @pytest.mark.parametrize("convert", [array_api_strict.asarray, cupy])
 @pytest.mark.parametrize("design", HOST_DESIGNS)
 def test_what_the_host_fits_comes_back(design, convert, matrix):
-    source, draw_from = matrix[:20].astype(bool), lambda scores: design(scores, 13, np.random.default_rng(4))
+    source, draw_from = (
+        matrix[:20].astype(bool),
+        lambda scores: design(scores, 13, np.random.default_rng(4)),
+    )
     there = convert(source)
     for part, reference in zip(draw_from(there), draw_from(matrix[:20])):
         assert type(part) is type(there) and backend.device(part) == backend.device(there)
@@ -114,7 +129,9 @@ def test_the_stand_in_refuses_silent_transfers(matrix):
     """The negative control of these tests: what would copy to or from the host unseen is an error."""
     source = strict(matrix)
     for design in HOST_DESIGNS:
-        with pytest.raises(RuntimeError, match="Can't convert array on the .*device1.* to a NumPy array"):
+        with pytest.raises(
+            RuntimeError, match="Can't convert array on the .*device1.* to a NumPy array"
+        ):
             design(source, 13, np.random.default_rng(4))
     with pytest.raises(ValueError, match="Arrays from two different devices"):
         bp.pairwise_similarity(source, array_api_strict.asarray(matrix))
@@ -141,12 +158,21 @@ def test_intervals(convert, dtype, matrix, rng):
     check(inference.score_interval, [value, variance, mean], 0.04, 19)
     g, q = rng.random((30, 13)), rng.uniform(0.1, 1.0, (30, 13))
     for n in (2, 13):
-        check(inference.stratified_interval, [matrix.mean(axis=1), matrix[:, :n], g[:, :n], q[:, :n]], 60)
+        check(
+            inference.stratified_interval,
+            [matrix.mean(axis=1), matrix[:, :n], g[:, :n], q[:, :n]],
+            60,
+        )
 
 
 def test_replications_on_cupy_see_the_same_draws(matrix):
     run = lambda convert: simulation.replicate(
-        estimators.aipw_cross_fitted, convert(matrix[:20]), convert(matrix[20:]), 15, 50, np.random.default_rng(2)
+        estimators.aipw_cross_fitted,
+        convert(matrix[:20]),
+        convert(matrix[20:]),
+        15,
+        50,
+        np.random.default_rng(2),
     )
     assert run(cupy).value == pytest.approx(run(np.asarray).value, rel=1e-9)
 
@@ -174,7 +200,17 @@ LAYERS = [
     {"backend", "counter", "keys", "lbfgs", "shared", "exercises"},
     {"scores", "data"},
     {"readers"},
-    {"adaptive", "designs", "estimators", "irt", "optimised", "similarity", "inference", "sequences", "simulation"},
+    {
+        "adaptive",
+        "designs",
+        "estimators",
+        "irt",
+        "optimised",
+        "similarity",
+        "inference",
+        "sequences",
+        "simulation",
+    },
     {"experiments"},
     {"session", "advice"},
     {"__main__"},
@@ -190,7 +226,9 @@ def imports(path):
     inside, outside = set(), set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            inside |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+            inside |= (
+                {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+            )
         elif isinstance(node, ast.ImportFrom):
             outside.add(node.module.split(".")[0])
         elif isinstance(node, ast.Import):

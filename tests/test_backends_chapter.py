@@ -5,6 +5,7 @@ import re
 import array_api_strict
 import numpy as np
 import pytest
+from test_backend import strict
 
 import benchpred_utils as bp
 from benchpred_utils import (  # noqa: F401  (they are looked up by the names that the chapter gives)
@@ -18,14 +19,23 @@ from benchpred_utils import (  # noqa: F401  (they are looked up by the names th
     session,
     similarity,
 )
-from test_backend import strict
 
 pytest.importorskip("jupytext")
 import pairs
 
-ROWS = [line.split(" | ") for line in pairs.source_path("backends_speed").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-WHERE = {name: row[2] for row in ROWS if len(row) == 4 for name in re.findall(r"`(\w+\.\w+)`", row[1])}
-DESIGNS = {f"{m.design.__module__.split('.')[-1]}.{m.design.__name__}": m.design for m in bp.METHODS.values() if not m.adaptive}
+ROWS = [
+    line.split(" | ")
+    for line in pairs.source_path("backends_speed").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| ")
+]
+WHERE = {
+    name: row[2] for row in ROWS if len(row) == 4 for name in re.findall(r"`(\w+\.\w+)`", row[1])
+}
+DESIGNS = {
+    f"{m.design.__module__.split('.')[-1]}.{m.design.__name__}": m.design
+    for m in bp.METHODS.values()
+    if not m.adaptive
+}
 
 
 def function(name):
@@ -34,11 +44,17 @@ def function(name):
 
 
 def test_every_function_of_the_table_is_there():
-    assert set(WHERE.values()) == {"anywhere", "host"} and all(callable(function(name)) for name in WHERE)
+    assert set(WHERE.values()) == {"anywhere", "host"} and all(
+        callable(function(name)) for name in WHERE
+    )
 
 
 def test_every_estimator_runs_anywhere_and_every_design_has_a_place():
-    assert not [name for name, where in WHERE.items() if name.startswith("estimators.") and where != "anywhere"]
+    assert not [
+        name
+        for name, where in WHERE.items()
+        if name.startswith("estimators.") and where != "anywhere"
+    ]
     assert set(DESIGNS) - {"designs.uniform"} <= set(WHERE)  # indices, drawn on the host
 
 
@@ -55,4 +71,6 @@ def test_a_design_runs_where_the_table_says(name, matrix, rng):
 
 def test_the_published_words_are_those_of_the_chapter():
     words = counter.philox(np.zeros((4, 1), dtype=np.uint64), (0, 0))
-    assert f"{int(words[0, 0]):08x}" in pairs.source_path("backends_speed").read_text(encoding="utf-8")
+    assert f"{int(words[0, 0]):08x}" in pairs.source_path("backends_speed").read_text(
+        encoding="utf-8"
+    )

@@ -23,6 +23,7 @@ import cases.protocol
 import cases.speed
 import measure
 import settings
+
 from benchpred_utils import backend
 
 SOME = ("random_sampling", "anchor_points_weighted", "p_irt", "aipw", "aipw_cross_fitted")
@@ -32,7 +33,9 @@ def tables(case, **changes):
     rows = {}
     for table, row in bench.CASES[case](settings.tiny(**changes)):
         rows.setdefault(table, []).append(row)
-    assert all(list(row) == list(some[0]) for some in rows.values() for row in some), "each row has all columns"
+    assert all(list(row) == list(some[0]) for some in rows.values() for row in some), (
+        "each row has all columns"
+    )
     return {table: pd.DataFrame(some) for table, some in rows.items()}
 
 
@@ -46,7 +49,9 @@ def test_the_cost_of_every_method():
     assert (table[times] >= 0).all(axis=None)
     parts = table[["design_cpu_s", "estimator_cpu_s", "rest_cpu_s"]].sum(axis=1)
     np.testing.assert_allclose(parts, table["trial_cpu_s"])
-    np.testing.assert_allclose(table["total_cpu_s"], table["setup_cpu_s"] + 4 * table["trial_cpu_s"])
+    np.testing.assert_allclose(
+        table["total_cpu_s"], table["setup_cpu_s"] + 4 * table["trial_cpu_s"]
+    )
     assert (table["setup_cpu_s"][table["split"] == "interpolation"] == 0).all()
 
 
@@ -60,9 +65,17 @@ def test_the_protocol_is_summed_and_its_memory_known():
 def test_a_stored_run_of_the_protocol_is_shown_beside_it(tmp_path, monkeypatch):
     folder = tmp_path / "protocol"
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps({"key": {}, "tables": {}, "made": {"date": "2026-01-01"}}))
-    costs = [("tiny", "interpolation", 10, 10.0, 4.0, 300.0), ("tiny", "chronological", 10, 10.0, 8.0, 900.0)]
-    costs += [("tiny", "interpolation", 10, 10.0, 2.0, 500.0), ("tiny", "interpolation", 12, 0.2, 8.0, 900.0)]
+    (folder / "run.json").write_text(
+        json.dumps({"key": {}, "tables": {}, "made": {"date": "2026-01-01"}})
+    )
+    costs = [
+        ("tiny", "interpolation", 10, 10.0, 4.0, 300.0),
+        ("tiny", "chronological", 10, 10.0, 8.0, 900.0),
+    ]
+    costs += [
+        ("tiny", "interpolation", 10, 10.0, 2.0, 500.0),
+        ("tiny", "interpolation", 12, 0.2, 8.0, 900.0),
+    ]
     columns = ["benchmark", "split", "budget", "asked", "cpu_s", "peak_mib"]
     pd.DataFrame(costs, columns=columns).assign(trials=100).to_csv(folder / "costs.csv")
     monkeypatch.setattr(cases.protocol.runs, "FOLDER", tmp_path)
@@ -76,7 +89,9 @@ def test_the_2pl_fit_and_its_peers():
     assert {"the same, float64", "py-irt", "girth"} == set(table["peer"])
     assert table["ours_log_loss"].between(0, np.log(2)).all()
     converged = table["peer"] == "the same, float64"
-    assert (table["peer_log_loss"][converged] - table["ours_log_loss"][converged]).abs().max() < 0.01
+    assert (
+        table["peer_log_loss"][converged] - table["ours_log_loss"][converged]
+    ).abs().max() < 0.01
 
 
 def test_the_loops_that_a_user_would_write_give_the_same_estimates():
@@ -89,7 +104,9 @@ def test_the_loops_that_a_user_would_write_give_the_same_estimates():
 
 
 def test_the_search_loop_searches(matrix):
-    estimates = cases.loops.random_search_learn(matrix[:20], matrix[20:], 10, np.random.default_rng(0), 5)
+    estimates = cases.loops.random_search_learn(
+        matrix[:20], matrix[20:], 10, np.random.default_rng(0), 5
+    )
     assert estimates.shape == (10,) and np.abs(estimates - matrix[20:].mean(axis=1)).mean() < 0.2
 
 
@@ -97,7 +114,10 @@ def test_prediction_powered_inference_on_the_same_draws():
     (table,) = tables("ppi").values()
     assert table["method"][0] == "aipw_cross_fitted" and len(table) == 3
     there = table["note"] != "not installed"
-    assert table["coverage"][there].between(0, 1).all() and table["gap_points"][there].between(0, 40).all()
+    assert (
+        table["coverage"][there].between(0, 1).all()
+        and table["gap_points"][there].between(0, 40).all()
+    )
 
 
 def test_growth_has_an_exponent_for_each_variable():
@@ -108,7 +128,9 @@ def test_growth_has_an_exponent_for_each_variable():
     assert set(found["growth_points"]["N"]) == {40, 60, 80}
 
 
-@pytest.mark.parametrize(("peer", "case"), [("py-irt", "fit_2pl"), ("girth", "fit_2pl"), ("ppi-python", "ppi")])
+@pytest.mark.parametrize(
+    ("peer", "case"), [("py-irt", "fit_2pl"), ("girth", "fit_2pl"), ("ppi-python", "ppi")]
+)
 def test_a_peer_that_is_not_there_is_shown_as_such(peer, case, monkeypatch):
     for module in (cases.irt, cases.ppi):
         monkeypatch.setattr(module, "installed", lambda name: False)
@@ -120,7 +142,15 @@ def test_a_peer_that_is_not_there_is_shown_as_such(peer, case, monkeypatch):
 
 # --- against peers and floors -----------------------------------------------------------------------------------------
 
-SAME = ("AIPW, one trial", "AIPW cross-fitted, many core sets", "root-n simulation", "2PL fit", "k-medoids", "k-center", "similarity of models")
+SAME = (
+    "AIPW, one trial",
+    "AIPW cross-fitted, many core sets",
+    "root-n simulation",
+    "2PL fit",
+    "k-medoids",
+    "k-center",
+    "similarity of models",
+)
 
 
 def work(name):
@@ -142,7 +172,10 @@ def test_ours_and_the_peer_estimate_the_same():
     found = work("AIPW, one trial")
     source = settings.rasch(15, 40, np.random.default_rng(0))
     np.testing.assert_allclose(found.ours().value.shape, (1, 3))
-    found, core = work("AIPW cross-fitted, many core sets"), bp.designs.uniform_core_sets(40, 10, 3, np.random.default_rng(1))
+    found, core = (
+        work("AIPW cross-fitted, many core sets"),
+        bp.designs.uniform_core_sets(40, 10, 3, np.random.default_rng(1)),
+    )
     loop = [cases.problems._cross_fitted_loop(source[3:], source[:3], c) for c in core]
     np.testing.assert_allclose(found.ours().value, loop, rtol=1e-9)
     np.testing.assert_allclose(found.peer(), loop)
@@ -158,9 +191,13 @@ def test_ours_and_the_peer_simulate_and_choose_alike():
     parts = np.concatenate([part.value for part in found.cores()])
     assert parts.shape == (30, 1) and abs(parts.mean() - value.mean()) < 5 * spread
     source = settings.rasch(12, 40, np.random.default_rng(0))
-    radius = lambda core: np.square(source[:, :, None] - source[:, None, core]).sum(axis=0).min(axis=1).max()
+    radius = lambda core: (
+        np.square(source[:, :, None] - source[:, None, core]).sum(axis=0).min(axis=1).max()
+    )
     found = work("k-center")
-    assert radius(found.ours()) <= 4 * radius(found.peer()) and radius(found.peer()) <= 4 * radius(found.ours())
+    assert radius(found.ours()) <= 4 * radius(found.peer()) and radius(found.peer()) <= 4 * radius(
+        found.ours()
+    )
 
 
 def test_the_sizes_have_the_base_first_and_the_peer_along_one_variable():
@@ -172,28 +209,59 @@ def test_the_sizes_have_the_base_first_and_the_peer_along_one_variable():
 
 
 def timed(name, size, subject, seconds, share=1.0, **more):
-    about = {"name": name, "size": size, "subject": subject, "work": "" if subject == "ours" else subject, "share": share}
-    about |= {"matrix": 2**20, "memory": 2**21, "operations": 4e9, "bytes": 1e9, "rate": 1e9, "copy": 1e9}
-    return {"extra_info": about | more, "stats": {"median": seconds, "min": seconds, "max": 2 * seconds, "rounds": 3}}
+    about = {
+        "name": name,
+        "size": size,
+        "subject": subject,
+        "work": "" if subject == "ours" else subject,
+        "share": share,
+    }
+    about |= {
+        "matrix": 2**20,
+        "memory": 2**21,
+        "operations": 4e9,
+        "bytes": 1e9,
+        "rate": 1e9,
+        "copy": 1e9,
+    }
+    return {
+        "extra_info": about | more,
+        "stats": {"median": seconds, "min": seconds, "max": 2 * seconds, "rounds": 3},
+    }
 
 
 def test_the_table_of_times_has_ratios_and_the_floor():
     name = "AIPW, one trial"
-    found = [timed(name, {"M": 63}, s, *t) for s, t in {"ours": (12.0,), "peer": (6.0, 0.1), "solve": (2.0,)}.items()]
+    found = [
+        timed(name, {"M": 63}, s, *t)
+        for s, t in {"ours": (12.0,), "peer": (6.0, 0.1), "solve": (2.0,)}.items()
+    ]
     rows = pd.DataFrame(cases.speed.rows(found)).set_index("subject")
     assert rows.seconds.to_dict() == {"ours": 12, "peer": pytest.approx(60), "solve": 2, "floor": 6}
-    assert rows.ratio["peer"] == pytest.approx(5) and rows.ratio["floor"] == 0.5 and rows.what["floor"] == "operations + solve"
-    assert rows.memory_mib["ours"] == 2 and np.isnan(rows.memory_mib["peer"]) and rows["size"]["peer"] == "M=63"
+    assert (
+        rows.ratio["peer"] == pytest.approx(5)
+        and rows.ratio["floor"] == 0.5
+        and rows.what["floor"] == "operations + solve"
+    )
+    assert (
+        rows.memory_mib["ours"] == 2
+        and np.isnan(rows.memory_mib["peer"])
+        and rows["size"]["peer"] == "M=63"
+    )
     (row, floor) = cases.speed.rows([timed(name, {"M": 63}, "ours", 1.0, operations=1.0)])
     assert floor["what"] == "bytes" and floor["seconds"] == 1
-    (row,) = cases.speed.rows([timed("the book's build", {}, "ours", 1.0, operations=0, bytes=0, matrix=0)])
+    (row,) = cases.speed.rows(
+        [timed("the book's build", {}, "ours", 1.0, operations=0, bytes=0, matrix=0)]
+    )
     assert row["memory_mib"] is None
 
 
 def test_growth_of_the_core_is_found():
     problem = cases.problems.PROBLEMS["2PL fit"]
     at = [problem.base | {letter: x} for letter, values in problem.curves.items() for x in values]
-    rows = cases.speed.growth([timed("2PL fit", size, "ours", 1e-6 * size["M"] * size["N"] ** 0.5) for size in at])
+    rows = cases.speed.growth(
+        [timed("2PL fit", size, "ours", 1e-6 * size["M"] * size["N"] ** 0.5) for size in at]
+    )
     assert {row["variable"]: round(row["exponent"], 6) for row in rows} == {"M": 1, "N": 0.5}
 
 
@@ -206,7 +274,16 @@ def test_without_its_plugin_the_suite_says_so(monkeypatch):
 def test_the_suite_runs(tmp_path):
     pytest.importorskip("pytest_benchmark")
     path = tmp_path / "speed.json"
-    command = [sys.executable, "-m", "pytest", cases.speed.SUITE, "--tiny", "-k", "similarity or trial", f"--benchmark-json={path}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        cases.speed.SUITE,
+        "--tiny",
+        "-k",
+        "similarity or trial",
+        f"--benchmark-json={path}",
+    ]
     done = subprocess.run([*map(str, command), "-p", "no:xdist"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     rows = pd.DataFrame(cases.speed.rows(json.loads(path.read_text())["benchmarks"]))
@@ -214,11 +291,18 @@ def test_the_suite_runs(tmp_path):
 
 
 def test_a_large_matrix_in_either_precision(monkeypatch):
-    monkeypatch.setattr(cases.large, "in_child", lambda function, *args: (function(*args), 1.0, 2.0))
+    monkeypatch.setattr(
+        cases.large, "in_child", lambda function, *args: (function(*args), 1.0, 2.0)
+    )
     (table,) = tables("large").values()
-    assert list(table["largest_difference"] < [1e-300, 1e-4, 1e-9]) == [True] * 3 and table["largest_difference"][1] > 0
+    assert (
+        list(table["largest_difference"] < [1e-300, 1e-4, 1e-9]) == [True] * 3
+        and table["largest_difference"][1] > 0
+    )
     source, target = cases.large._matrix(cases.large.TINY)
-    assert source.dtype == np.uint8 and source.shape == (12, 40) and set(np.unique(target)) == {0, 1}
+    assert (
+        source.dtype == np.uint8 and source.shape == (12, 40) and set(np.unique(target)) == {0, 1}
+    )
 
 
 # --- how it is measured -----------------------------------------------------------------------------------------------
@@ -230,7 +314,10 @@ def test_clocks_count_calls_and_leave_the_records_as_they_were(matrix):
     before = dict(bp.METHODS)
     with measure.clocks() as seconds:
         records = run()
-    assert {phase: len(spent) for phase, spent in seconds.items()} == {"design": 3, "estimator": 2}  # shared draws
+    assert {phase: len(spent) for phase, spent in seconds.items()} == {
+        "design": 3,
+        "estimator": 2,
+    }  # shared draws
     assert before == bp.METHODS
     pd.testing.assert_frame_equal(records, run())
 
@@ -350,4 +437,12 @@ def _stored_times(command, check):
     (path,) = (Path(word.split("=")[1]) for word in command if word.startswith("--benchmark-json="))
     problem = cases.problems.PROBLEMS["2PL fit"]
     at = [problem.base | {letter: x} for letter, values in problem.curves.items() for x in values]
-    path.write_text(json.dumps({"benchmarks": [timed("2PL fit", size, "ours", 1.0 * size["M"] * size["N"]) for size in at]}))
+    path.write_text(
+        json.dumps(
+            {
+                "benchmarks": [
+                    timed("2PL fit", size, "ours", 1.0 * size["M"] * size["N"]) for size in at
+                ]
+            }
+        )
+    )

@@ -5,9 +5,8 @@ import html.parser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
-import pytest
-
 import browser
+import pytest
 
 pytest.importorskip("jupyter_book")
 import keys
@@ -66,11 +65,17 @@ def test_every_page_of_the_contents_was_built(book):
 
 def test_no_internal_link_is_broken(book):
     pages = [page for page in book.rglob("*.html") if "_static" not in page.parts]
-    assert {str(page.relative_to(book)): broken for page in pages if (broken := broken_links(page, book))} == {}
+    assert {
+        str(page.relative_to(book)): broken
+        for page in pages
+        if (broken := broken_links(page, book))
+    } == {}
 
 
 def test_a_broken_link_is_found(tmp_path):
-    (tmp_path / "a.html").write_text('<a href="b.html#here">b</a><a href="#top">a</a><h1 id="top">A</h1>')
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#here">b</a><a href="#top">a</a><h1 id="top">A</h1>'
+    )
     (tmp_path / "b.html").write_text('<h1 id="there">B</h1><img src="c.png">')
     assert broken_links(tmp_path / "a.html", tmp_path) == ["b.html#here"]
     assert broken_links(tmp_path / "b.html", tmp_path) == ["c.png"]
@@ -78,8 +83,12 @@ def test_a_broken_link_is_found(tmp_path):
 
 def test_the_book_holds_what_its_pages_load(book):
     assert "window.vegaEmbed" in (book / VEGA).read_text(encoding="utf-8")
-    assert (book / MATHJAX).is_file() and list((book / "_static/mathjax/output/chtml/fonts").rglob("*.woff"))
-    loading = [page.name for page in book.rglob("*.html") if VEGA in page.read_text(encoding="utf-8")]
+    assert (book / MATHJAX).is_file() and list(
+        (book / "_static/mathjax/output/chtml/fonts").rglob("*.woff")
+    )
+    loading = [
+        page.name for page in book.rglob("*.html") if VEGA in page.read_text(encoding="utf-8")
+    ]
     assert loading == [], "charts.js loads Vega, where there are charts"
 
 
@@ -99,9 +108,13 @@ def faults(page, complaints, outside) -> list[str]:
     """What is wrong with a page, in words."""
     browser.wait_until_ready(page)
     state = page.evaluate(browser.STATE)
-    found = [f"console: {text}" for text in complaints] + [f"asked of outside: {url}" for url in outside]
+    found = [f"console: {text}" for text in complaints] + [
+        f"asked of outside: {url}" for url in outside
+    ]
     if state["drawn"] != state["charts"]:
-        found.append(f"{state['charts'] - state['drawn']} of {state['charts']} charts are not drawn")
+        found.append(
+            f"{state['charts'] - state['drawn']} of {state['charts']} charts are not drawn"
+        )
     found += [f"formula not set: {text}" for text in state["unset"]]
     found += [f"formula with an error: {text}" for text in state["errors"]]
     found += [f"raw markup in the text: {text}" for text in state["raw"]]
@@ -125,7 +138,9 @@ def test_the_page_is_right_in_light_and_dark(chrome, address, name, width):
 def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_page):
     loads = []
     with browser.open_page(chrome, f"{address}/{chart_page}") as (page, complaints, _):
-        page.on("request", lambda request: loads.append(request.url) if VEGA in request.url else None)
+        page.on(
+            "request", lambda request: loads.append(request.url) if VEGA in request.url else None
+        )
         page.reload()
         browser.wait_until_ready(page)
         ink = "() => getComputedStyle(document.querySelector('.benchpred-canvas .role-axis-label text')).fill"
@@ -138,7 +153,11 @@ def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_
 
 @pytest.mark.browser
 def test_without_javascript_the_pictures_are_seen(chrome, address, chart_page):
-    with browser.open_page(chrome, f"{address}/{chart_page}", javascript=False) as (page, _, outside):
+    with browser.open_page(chrome, f"{address}/{chart_page}", javascript=False) as (
+        page,
+        _,
+        outside,
+    ):
         for picture in page.locator(".benchpred-chart img").all():
             assert picture.is_visible() and picture.get_attribute("alt").strip()
             assert picture.bounding_box()["width"] > 100
@@ -177,6 +196,8 @@ def test_the_search_finds_a_word_of_the_text(chrome, address):
 )
 def test_a_bad_page_is_found(chrome, tmp_path, monkeypatch, body, fault):
     monkeypatch.setattr(browser, "READY_SECONDS", 1)
-    (tmp_path / "index.html").write_text(f'<html lang="en"><title>t</title><body><main>{body}</main></body></html>')
+    (tmp_path / "index.html").write_text(
+        f'<html lang="en"><title>t</title><body><main>{body}</main></body></html>'
+    )
     with browser.served(tmp_path) as own, browser.open_page(chrome, f"{own}/index.html") as opened:
         assert any(fault in found for found in faults(*opened))

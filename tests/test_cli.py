@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from benchpred_utils import runs
 from benchpred_utils.__main__ import main
 
@@ -42,17 +43,28 @@ def test_one_round_with_the_harness(run):
     )
     assert code == 0 and len(said.split()) == 12
     asked = json.loads(Path("x.json").read_text())
-    assert asked == json.loads(Path("logs/samples.json").read_text()) and asked["sums"] == sorted(asked["sums"])
+    assert asked == json.loads(Path("logs/samples.json").read_text()) and asked["sums"] == sorted(
+        asked["sums"]
+    )
     code, said, _ = run("estimate logs/target --session s.json --json")
     found = json.loads(said)
-    assert code == 0 and found["n"] == 12 and found["lower"] < found["value"] < found["upper"] and found["done"]
+    assert (
+        code == 0
+        and found["n"] == 12
+        and found["lower"] < found["value"] < found["upper"]
+        and found["done"]
+    )
 
 
 def test_results_under_wrong_numbers_are_told(run):
     """As the harness writes them when the list of --samples does not ascend."""
     run("items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json")
     log = next(Path("logs/target").rglob("*.jsonl"))
-    lines = log.read_text().replace('"doc_id": 0,', '"doc_id": -1,').replace('"doc_id": 2,', '"doc_id": 0,')
+    lines = (
+        log.read_text()
+        .replace('"doc_id": 0,', '"doc_id": -1,')
+        .replace('"doc_id": 2,', '"doc_id": 0,')
+    )
     log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
     code, _, said = run("estimate logs/target --session s.json")
     assert code == 0 and "warning: 2 items are not the same question in all files" in said
@@ -71,7 +83,9 @@ def test_in_rounds(run, tables):
     found = json.loads(run("estimate round.csv --session s.json --json")[1])
     assert calls == 10 and found["n"] == 20 and found["done"]
     run("items sources.csv --budget 20 --seed 1 --session t.json")
-    assert json.loads(run("estimate all.csv --session t.json --json")[1]) == found  # the file of all serves every round
+    assert (
+        json.loads(run("estimate all.csv --session t.json --json")[1]) == found
+    )  # the file of all serves every round
 
 
 def test_in_as_many_rounds_as_are_wanted(run, tables):
@@ -98,12 +112,16 @@ def test_the_price_of_one_round_is_what_the_help_says(capsys):
     ratio = np.exp(np.log(width["aipw_cross_fitted"] / width["sequential_stratification"]).mean())
     with pytest.raises(SystemExit):
         main(["items", "--help"])
-    assert "about an eighth wider" in " ".join(capsys.readouterr().out.split()) and 1.1 < ratio < 1.15
+    assert (
+        "about an eighth wider" in " ".join(capsys.readouterr().out.split()) and 1.1 < ratio < 1.15
+    )
 
 
 def test_without_a_session(run, tables):
     found = json.loads(run("estimate all.csv --sources sources.csv --json")[1])
-    assert found["value"] == pytest.approx(tables) and found["lower"] == pytest.approx(found["upper"])
+    assert found["value"] == pytest.approx(tables) and found["lower"] == pytest.approx(
+        found["upper"]
+    )
     everything = pd.read_csv("all.csv")
     everything.head(20).to_csv("first.csv", index=False)
     assert "no random sample" in run("estimate first.csv --sources sources.csv")[1]
@@ -134,15 +152,30 @@ def test_check(run, tables):
         ("check nowhere.csv", "nowhere.csv is not there"),
         ("items --session s.json", "to begin it give SOURCES, and --budget N or --precision H"),
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
-        ("items sources.csv --precision 0.1 --one-round --session s.json", "--one-round draws a number of items"),
-        ("items sources.csv --precision 0.1 --rounds 3 --session s.json", "rounds is 3, but with a precision"),
+        (
+            "items sources.csv --precision 0.1 --one-round --session s.json",
+            "--one-round draws a number of items",
+        ),
+        (
+            "items sources.csv --precision 0.1 --rounds 3 --session s.json",
+            "rounds is 3, but with a precision",
+        ),
         ("items sources.csv --budget 9 --session s.json --samples x.json", "is not TASK:NUMBER"),
         ("items --session all.csv", "all.csv is not a session"),
-        ("estimate logs/target --sources sources.csv --metric acc", "no result is of an item of the sources"),
+        (
+            "estimate logs/target --sources sources.csv --metric acc",
+            "no result is of an item of the sources",
+        ),
         ("estimate round.csv --session one.json", "of the 9 items lack a result"),
         ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
-        ("estimate round.csv --session nowhere.json", "nowhere.json is not there; `items` begins a session"),
-        ("items sources.csv --precision 0.1 --one-round --session s.json", "--one-round draws .*give --budget"),
+        (
+            "estimate round.csv --session nowhere.json",
+            "nowhere.json is not there; `items` begins a session",
+        ),
+        (
+            "items sources.csv --precision 0.1 --one-round --session s.json",
+            "--one-round draws .*give --budget",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(run, tables, line, says):
@@ -166,7 +199,11 @@ def test_a_changed_result_is_refused_and_nothing_is_lost(run, tables):
 
 
 def test_items_named_by_numbers_alone(run):
-    frame = pd.DataFrame(np.eye(24)[:5], columns=range(24)).rename(lambda i: f"m{i}").rename_axis("model")
+    frame = (
+        pd.DataFrame(np.eye(24)[:5], columns=range(24))
+        .rename(lambda i: f"m{i}")
+        .rename_axis("model")
+    )
     frame.to_csv("plain.csv")
     code, said, _ = run(
         "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json --task sums"
@@ -177,13 +214,24 @@ def test_items_named_by_numbers_alone(run):
 
 def test_the_command_line_itself(capsys):
     two = ["items", "x.csv", "--session", "s.json", "--budget", "9", "--rounds", "3", "--one-round"]
-    many, usage = ["items", "--session", "s.json", "--budget", "many"], (["--help"], ["items", "--help"])
-    for line, code in (*((line, 0) for line in usage), (["estimate", "x.csv"], 2), ([], 2), (two, 2), (many, 2)):
+    many, usage = (
+        ["items", "--session", "s.json", "--budget", "many"],
+        (["--help"], ["items", "--help"]),
+    )
+    for line, code in (
+        *((line, 0) for line in usage),
+        (["estimate", "x.csv"], 2),
+        ([], 2),
+        (two, 2),
+        (many, 2),
+    ):
         with pytest.raises(SystemExit) as ended:
             main(line)
         assert ended.value.code == code
     said = capsys.readouterr()
-    assert "lm_eval" in said.out and "'many' is neither a number of items nor a fraction" in said.err
+    assert (
+        "lm_eval" in said.out and "'many' is neither a number of items nor a fraction" in said.err
+    )
 
 
 def test_an_estimate_beyond_one_is_shown_as_one_and_said(run):
@@ -192,4 +240,8 @@ def test_an_estimate_beyond_one_is_shown_as_one_and_said(run):
     run(f"items {' '.join(sources)} --metric acc --budget 10 --seed 3 --session s.json")
     found = json.loads(run("estimate logs/sources/adder-0800 --session s.json --json")[1])
     said = run("estimate logs/sources/adder-0800 --session s.json")[1]
-    assert found["value"] > 1 and said.startswith("1.000, from") and f"unbiased estimate is {found['value']:.3f}" in said
+    assert (
+        found["value"] > 1
+        and said.startswith("1.000, from")
+        and f"unbiased estimate is {found['value']:.3f}" in said
+    )

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from test_backend import back, cupy, strict
 
 from benchpred_utils import backend, counter
 from benchpred_utils.counter import PERIOD, Stream, philox
-from test_backend import back, cupy, strict
 
 WORDS = st.integers(0, 2**32 - 1)
 
@@ -32,14 +32,18 @@ def test_philox_gives_the_published_answers(convert, width):
     counters, keys, answers = (np.array(column, dtype=width).T for column in zip(*KNOWN))
     assert np.array_equal(back(philox(convert(counters), [*map(convert, keys)])), answers)
     one_key = philox(convert(counters), KNOWN[2][1])  # numbers for all counters
-    assert np.array_equal(back(one_key)[:, 2], answers[:, 2]) and not np.any(back(one_key)[:, :2] == answers[:, :2])
+    assert np.array_equal(back(one_key)[:, 2], answers[:, 2]) and not np.any(
+        back(one_key)[:, :2] == answers[:, :2]
+    )
 
 
 @given(st.lists(WORDS, min_size=4, max_size=4), st.lists(WORDS, min_size=2, max_size=2))
 def test_philox_is_what_whole_numbers_without_a_width_give(c, k):
     expected, key = list(c), list(k)
     for _ in range(10):
-        (high0, low0), (high1, low1) = (divmod(m * x, 2**32) for m, x in zip((0xD2511F53, 0xCD9E8D57), expected[::2]))
+        (high0, low0), (high1, low1) = (
+            divmod(m * x, 2**32) for m, x in zip((0xD2511F53, 0xCD9E8D57), expected[::2])
+        )
         expected = [high1 ^ expected[1] ^ key[0], low1, high0 ^ expected[3] ^ key[1], low0]
         key = [(word + w) % 2**32 for word, w in zip(key, (0x9E3779B9, 0xBB67AE85))]
     assert philox(np.array(c, dtype=np.uint64), k).tolist() == expected
@@ -58,12 +62,17 @@ def test_the_seed_is_the_key_and_the_place_is_the_counter():
     assert stream.random(1)[0] == ((words[0] >> 5) * 2**26 + (words[1] >> 6)) / 2**53
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4)), max_size=6), st.sampled_from([1, 2, 3, 2**17]))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4)), max_size=6),
+    st.sampled_from([1, 2, 3, 2**17]),
+)
 def test_successive_calls_go_on_in_the_stream(shapes, size):
     stream, total = Stream(3, at_once=size), sum(a * b for a, b in shapes)
     parts = [stream.random(shape) for shape in shapes]
     assert [part.shape for part in parts] == shapes
-    assert np.array_equal(np.concatenate([np.empty(0), *map(np.ravel, parts)]), Stream(3).random(total))
+    assert np.array_equal(
+        np.concatenate([np.empty(0), *map(np.ravel, parts)]), Stream(3).random(total)
+    )
     assert stream.position == total
 
 
@@ -95,7 +104,10 @@ def places(x, y):
 
 def test_streams_are_uniform_and_neither_their_numbers_nor_streams_of_near_seeds_depend_on_each_other():
     """Each of 31 tests at level 1e-4: with independent streams one in 300 sets of seeds would fail."""
-    streams = [Stream(seed).random(100_000) for seed in (0, 1, 2, 3, 4, 1 << 32, 2 << 32, 1 << 63, 2**64 - 1)]
+    streams = [
+        Stream(seed).random(100_000)
+        for seed in (0, 1, 2, 3, 4, 1 << 32, 2 << 32, 1 << 63, 2**64 - 1)
+    ]
     assert all(stats.kstest(x, "uniform").pvalue > 1e-4 for x in streams)
     assert all(places(x[:-lag], x[lag:]) > 1e-4 for x in streams[:4] for lag in (1, 2, 3))
     assert all(places(x, y) > 1e-4 for x, y in [*pairwise(streams), (streams[0], streams[-1])])

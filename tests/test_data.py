@@ -13,11 +13,12 @@ import pytest
 import benchpred_utils as bp
 from benchpred_utils import data
 
-
 # --- what the files hold ----------------------------------------------------------------------------------------------
 
 BEST = dict(zip(bp.HELM_LITE, (0.972, 0.956, 0.702, 0.934, 0.869, 0.811)))
-SHAPE = dict(zip(bp.HELM_LITE, ((83, 500), (83, 1000), (79, 2047), (83, 437), (83, 1000), (83, 567))))
+SHAPE = dict(
+    zip(bp.HELM_LITE, ((83, 500), (83, 1000), (79, 2047), (83, 437), (83, 1000), (83, 567)))
+)
 
 
 @pytest.mark.data
@@ -36,7 +37,9 @@ def test_rows_stand_under_their_published_names(load):
     """gpt-4-0613 on the public leaderboard: .932 on GSM8K and .960 on OpenBookQA."""
     for name, published in (("gsm8k", 0.932), ("openbookqa", 0.960)):
         scores = load(name)
-        assert round(scores.accuracy[list(scores.models).index("openai_gpt-4-0613")], 3) == published
+        assert (
+            round(scores.accuracy[list(scores.models).index("openai_gpt-4-0613")], 3) == published
+        )
 
 
 @pytest.mark.data
@@ -49,7 +52,9 @@ def test_sub_domains(load):
 
 def test_sub_domain_counts_add_up_to_the_number_of_items():
     counts = json.loads((data.FACTS / "domains.json").read_text())
-    assert {name: sum(parts.values()) for name, parts in counts.items()} == {n: SHAPE[n][1] for n in counts}
+    assert {name: sum(parts.values()) for name, parts in counts.items()} == {
+        n: SHAPE[n][1] for n in counts
+    }
 
 
 @pytest.mark.data
@@ -63,7 +68,11 @@ def test_mmlu_pro_with_and_without_systems(load):
 
 @pytest.mark.data
 def test_mmlu_math_is_a_part_of_mmlu_pro(load):
-    plain, everything, whole = load("mmlu_math"), load("mmlu_math", systems=True), load("mmlu_pro", systems=True)
+    plain, everything, whole = (
+        load("mmlu_math"),
+        load("mmlu_math", systems=True),
+        load("mmlu_pro", systems=True),
+    )
     assert plain.values.shape == (43, 842) and everything.values.shape == (46, 842)
     assert list(plain.items) == list(everything.items)
     assert dict(zip(*np.unique(plain.domains, return_counts=True))) == {
@@ -161,14 +170,18 @@ def test_a_wrong_file_is_refused_and_nothing_is_kept(small_file, tmp_path, monke
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"something else")
     monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
-    with pytest.raises(ValueError, match="gsm.jbl is not the published file: its sha256.*delete it"):
+    with pytest.raises(
+        ValueError, match="gsm.jbl is not the published file: its sha256.*delete it"
+    ):
         bp.load_scores("gsm8k")
 
 
 def test_what_cannot_be_had_is_said_with_what_to_do(small_file, monkeypatch):
     entry, _ = small_file
     entry["url"] = "http://127.0.0.1:9/gsm.jbl"  # the discard port: nobody answers
-    with pytest.raises(bp.DataUnavailable, match=r"gsm.jbl could not be downloaded.*put it at \$BENCHPRED_DATA"):
+    with pytest.raises(
+        bp.DataUnavailable, match=r"gsm.jbl could not be downloaded.*put it at \$BENCHPRED_DATA"
+    ):
         bp.load_scores("gsm8k")
     monkeypatch.setenv("BENCHPRED_OFFLINE", "1")
     with pytest.raises(bp.DataUnavailable, match="BENCHPRED_OFFLINE"):

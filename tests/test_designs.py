@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from test_backend import back, cupy, strict
 
 from benchpred_utils import designs
 from benchpred_utils.counter import Stream
-from test_backend import back, cupy, strict
 
 N, n, DRAWS = 12, 5, 20_000
 
@@ -30,7 +30,9 @@ def test_uniform_core_sets_are_simple_random_samples_in_random_order(draw, rng):
     assert len(sets) == 792  # all of them: 12 choose 5
     assert stats.chisquare(counts).pvalue > 1e-3  # every core set is as likely
     places = np.stack([np.bincount(core[:, i], minlength=N) for i in range(n)])
-    assert stats.chi2_contingency(places).pvalue > 1e-3  # the place in the order says nothing about the item
+    assert (
+        stats.chi2_contingency(places).pvalue > 1e-3
+    )  # the place in the order says nothing about the item
 
 
 def test_negative_control_a_fixed_order_is_noticed(rng):
@@ -46,7 +48,9 @@ def order_test(core, n_items):
     """p-value of a chi-square test that every ordered core set is as likely, and that there is no other."""
     n = core.shape[1]
     number = {row: i for i, row in enumerate(permutations(range(n_items), n))}
-    return stats.chisquare(np.bincount([number[tuple(row)] for row in core.tolist()], minlength=len(number))).pvalue
+    return stats.chisquare(
+        np.bincount([number[tuple(row)] for row in core.tolist()], minlength=len(number))
+    ).pvalue
 
 
 def floyd(n_items, n, size, rng):
@@ -107,14 +111,22 @@ class Constant:
         return np.full(shape, self.value)
 
 
-@pytest.mark.parametrize("n_items", [1, 2, 127, 128, 129, 32_767, 32_768, 32_769, 3_000_000])  # types change here
+@pytest.mark.parametrize(
+    "n_items", [1, 2, 127, 128, 129, 32_767, 32_768, 32_769, 3_000_000]
+)  # types change here
 def test_the_ends_of_the_range(n_items):
     n = min(n_items, 6)
     first, last = (designs.uniform_core_sets(n_items, n, 2, Constant(u)) for u in (0.0, 1 - 2**-53))
-    assert np.array_equal(first, [range(n)] * 2) and np.array_equal(last, [range(n_items - 1, n_items - 1 - n, -1)] * 2)
+    assert np.array_equal(first, [range(n)] * 2) and np.array_equal(
+        last, [range(n_items - 1, n_items - 1 - n, -1)] * 2
+    )
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.sampled_from(SOURCES), st.sampled_from([144, 300, 2**24]))
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=5),
+    st.sampled_from(SOURCES),
+    st.sampled_from([144, 300, 2**24]),
+)
 def test_parts_are_what_the_whole_is(sizes, source, block):
     whole, rng = designs.uniform_core_sets(60, 9, sum(sizes), source(2)), source(2)
     parts = [designs.uniform_core_sets(60, 9, size, rng, max_memory=block) for size in sizes]
@@ -131,7 +143,10 @@ def test_core_sets_are_drawn_where_their_numbers_are(convert):
 
 
 def test_the_whole_benchmark_is_a_core_set(rng):
-    for core in (designs.uniform_core_sets(N, N, 3, rng), [designs.k_center_greedy(rng.random((2, N)), N, rng)]):
+    for core in (
+        designs.uniform_core_sets(N, N, 3, rng),
+        [designs.k_center_greedy(rng.random((2, N)), N, rng)],
+    ):
         assert all(sorted(row) == list(range(N)) for row in core)
 
 
@@ -143,12 +158,16 @@ def test_k_center_greedy_is_within_twice_of_the_best_cover(rng):
     """Gonzalez (1985): the greedy radius is at most twice the least possible one, here found by trying all sets."""
     from itertools import combinations
 
-    source = np.array([[0, 0.1, 0.2, 0.3], [5, 5.1, 5.2, 5.3], [9, 9.1, 9.2, 9.3]]).reshape(1, 12)  # three clusters
+    source = np.array([[0, 0.1, 0.2, 0.3], [5, 5.1, 5.2, 5.3], [9, 9.1, 9.2, 9.3]]).reshape(
+        1, 12
+    )  # three clusters
     z = source.T
     best = min(cover(z, list(c)) for c in combinations(range(12), 3))
     radii = [cover(z, designs.k_center_greedy(source, 3, rng)) for _ in range(20)]
     assert best <= min(radii) and max(radii) <= 2 * best
-    assert max(cover(z, rng.choice(12, 3, replace=False)) for _ in range(200)) > 2 * best  # negative control
+    assert (
+        max(cover(z, rng.choice(12, 3, replace=False)) for _ in range(200)) > 2 * best
+    )  # negative control
 
 
 def test_k_center_greedy_chooses_the_farthest_next_and_never_an_item_twice(rng):

@@ -5,12 +5,12 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from conftest import draw
 from sklearn.linear_model import Ridge, RidgeCV
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators
 from benchpred_utils.estimators import observe
-from conftest import draw
 
 ALPHA = 10.0
 
@@ -33,7 +33,9 @@ def the_seed_formula(source, s, core):
     n, n_items = len(core), source.shape[1]
     rest = np.setdiff1d(np.arange(n_items), core)
     g = Ridge(ALPHA).fit(source.T[core], s[core]).predict(source.T)
-    return s[core].mean() + (g[rest].mean() - g[core].mean()) / (1 + n / (n_items - n)), abs((s - g)[core].mean())
+    return s[core].mean() + (g[rest].mean() - g[core].mean()) / (1 + n / (n_items - n)), abs(
+        (s - g)[core].mean()
+    )
 
 
 def test_aipw_is_the_formula_and_its_correction_vanishes(case):
@@ -64,7 +66,9 @@ def test_aipw_cross_fitted_is_its_definition(case, folds):
     value = estimators.aipw_cross_fitted(source, core, observed, folds=folds).value
     for t, c in enumerate(core):
         for p, s in enumerate(target):
-            assert value[t, p] == pytest.approx(cross_fitting_the_long_way(source, s, c, folds), rel=1e-9)
+            assert value[t, p] == pytest.approx(
+                cross_fitting_the_long_way(source, s, c, folds), rel=1e-9
+            )
 
 
 def test_random_sampling_learn_is_ridge_with_leave_one_out(case):
@@ -85,7 +89,11 @@ def tiny(rng):
 
 
 def mean_over_all_draws(estimator, source, target, n, ordered):
-    draws = permutations(range(target.shape[1]), n) if ordered else combinations(range(target.shape[1]), n)
+    draws = (
+        permutations(range(target.shape[1]), n)
+        if ordered
+        else combinations(range(target.shape[1]), n)
+    )
     core = np.array(list(draws))
     return estimator(source, core, observe(target, core)).value.mean(axis=0)
 
@@ -93,20 +101,27 @@ def mean_over_all_draws(estimator, source, target, n, ordered):
 def test_difference_is_exactly_unbiased_for_any_fixed_g(tiny, rng):
     _, target = tiny
     for g in (rng.random(7), -5 * rng.random(7)):
-        assert mean_over_all_draws(estimators.difference, g, target, 3, False) == pytest.approx(target.mean(1), abs=1e-14)
+        assert mean_over_all_draws(estimators.difference, g, target, 3, False) == pytest.approx(
+            target.mean(1), abs=1e-14
+        )
 
 
 @pytest.mark.parametrize("n, folds", [(3, 2), (4, 2), (4, 3), (4, 4)])
 def test_aipw_cross_fitted_is_exactly_unbiased(tiny, n, folds):
     source, target = tiny
     estimator = lambda *args: estimators.aipw_cross_fitted(*args, alpha=0.5, folds=folds)
-    assert mean_over_all_draws(estimator, source, target, n, True) == pytest.approx(target.mean(axis=1), abs=1e-13)
+    assert mean_over_all_draws(estimator, source, target, n, True) == pytest.approx(
+        target.mean(axis=1), abs=1e-13
+    )
 
 
 def test_negative_controls_in_sample_and_naive_cross_fitting_are_biased(tiny):
     source, target = tiny
     in_sample = lambda *args: estimators.aipw(*args, alpha=0.5)
-    assert abs(mean_over_all_draws(in_sample, source, target, 4, False) - target.mean(axis=1)).max() > 1e-3
+    assert (
+        abs(mean_over_all_draws(in_sample, source, target, 4, False) - target.mean(axis=1)).max()
+        > 1e-3
+    )
 
     def naive(source, core, observed, folds=2, alpha=0.5):
         """K-fold residuals put into the formula of a g that was fitted on the whole core set."""
@@ -117,21 +132,37 @@ def test_negative_controls_in_sample_and_naive_cross_fitting_are_biased(tiny):
             residual = np.zeros(s.shape)
             for k in range(folds):
                 train = np.delete(np.arange(4), np.arange(k, 4, folds))
-                residual[:, k::folds] = s[:, k::folds] - Ridge(alpha).fit(z[c[train]], s[:, train].T).predict(z[c[k::folds]]).T
+                residual[:, k::folds] = (
+                    s[:, k::folds]
+                    - Ridge(alpha).fit(z[c[train]], s[:, train].T).predict(z[c[k::folds]]).T
+                )
             values.append(4 / 7 * s.mean(axis=1) + 3 / 7 * (g + residual.mean(axis=1)))
         return estimators.Estimate(np.array(values))
 
-    assert abs(mean_over_all_draws(naive, source, target, 4, True) - target.mean(axis=1)).max() > 1e-3
+    assert (
+        abs(mean_over_all_draws(naive, source, target, 4, True) - target.mean(axis=1)).max() > 1e-3
+    )
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 # Regressions of the accuracy, which shrink, and a threshold, which knows of no wrong answer before it.
-ADAPTIVE = {name for name, method in bp.METHODS.items() if method.adaptive}  # their tests: test_adaptive.py
-NEVER_EXACT = {"random_sampling_learn", "random_search_learn", "lasso", "double_optimize", "metabench", "sort_and_search"}
+ADAPTIVE = {
+    name for name, method in bp.METHODS.items() if method.adaptive
+}  # their tests: test_adaptive.py
+NEVER_EXACT = {
+    "random_sampling_learn",
+    "random_search_learn",
+    "lasso",
+    "double_optimize",
+    "metabench",
+    "sort_and_search",
+}
 
 
-@pytest.mark.parametrize("name", [name for name in bp.METHODS if name not in NEVER_EXACT | ADAPTIVE])
+@pytest.mark.parametrize(
+    "name", [name for name in bp.METHODS if name not in NEVER_EXACT | ADAPTIVE]
+)
 def test_the_whole_benchmark_as_core_set_gives_the_truth(name, matrix, rng):
     source, target = matrix[:20], matrix[20:]
     core, *learned = draw(bp.METHODS[name].design, source, 60, [rng] * 2)
@@ -145,9 +176,13 @@ def test_a_perfect_prediction_leaves_no_error(matrix, rng):
     source, target = matrix[:20], matrix[:1]  # the target is one of the sources
     core = designs.uniform_core_sets(60, 20, 50, rng)
     observed = observe(target, core)
-    assert estimators.difference(target[0], core, observed).value == pytest.approx(target.mean(), abs=1e-12)
+    assert estimators.difference(target[0], core, observed).value == pytest.approx(
+        target.mean(), abs=1e-12
+    )
     nearly = estimators.aipw_cross_fitted(source, core, observed, alpha=1e-6).value
-    assert abs(nearly - target.mean()).max() < 0.5 * abs(observed.mean(axis=2) - target.mean()).max()
+    assert (
+        abs(nearly - target.mean()).max() < 0.5 * abs(observed.mean(axis=2) - target.mean()).max()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in bp.METHODS if name not in ADAPTIVE])
@@ -176,7 +211,11 @@ def test_one_item_gives_no_interval(case):
 # In chunks, from bytes, in single precision
 
 
-OWN = [name for name, method in bp.METHODS.items() if method.estimator.__module__ == estimators.__name__]
+OWN = [
+    name
+    for name, method in bp.METHODS.items()
+    if method.estimator.__module__ == estimators.__name__
+]
 
 
 @pytest.mark.parametrize("name", [name for name in bp.METHODS if name not in ADAPTIVE])
@@ -186,13 +225,17 @@ def test_chunks_change_nothing_and_keep_to_the_bound(name, rng):
     core, *learned = draw(method.design, source, 40, [rng] * 12)
     whole = estimators.evaluate(method.estimator, source, target, core, *learned, max_memory=2**34)
     bound = 3 * estimators.memory_each(method.estimator, source, target, 40)
-    once = lambda: estimators.evaluate(method.estimator, source, target, core, *learned, max_memory=bound)
+    once = lambda: estimators.evaluate(
+        method.estimator, source, target, core, *learned, max_memory=bound
+    )
     once()  # what depends on the sources alone is computed, and kept
     tracemalloc.start()
     parts = once()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert all(a is b is None or np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(parts, whole))
+    assert all(
+        a is b is None or np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(parts, whole)
+    )
     assert peak <= bound + 2**18
 
 
@@ -203,14 +246,24 @@ def test_scores_in_bytes_give_what_floats_give(name, matrix, rng):
     expected = estimators.evaluate(method.estimator, source, target, core, *learned)
     source, target = source.astype(np.uint8), target.astype(np.uint8)
     found = estimators.evaluate(method.estimator, source, target, core, *learned)
-    assert all(a is b is None or np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(found, expected))
-    in_single = estimators.evaluate(method.estimator, source, target, core, *learned, dtype=np.float32)
+    assert all(
+        a is b is None or np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(found, expected)
+    )
+    in_single = estimators.evaluate(
+        method.estimator, source, target, core, *learned, dtype=np.float32
+    )
     assert in_single.value == pytest.approx(expected.value, abs=1e-5)
-    if name in ("aipw", "aipw_cross_fitted", "random_sampling_learn"):  # the others compute in double, or exactly
+    if name in (
+        "aipw",
+        "aipw_cross_fitted",
+        "random_sampling_learn",
+    ):  # the others compute in double, or exactly
         assert (in_single.value != expected.value).any()
 
 
 def test_too_small_a_bound_says_what_is_needed(case):
     source, target, core, _ = case
-    with pytest.raises(ValueError, match=r"max_memory is 10,000 bytes, and the smallest part takes [\d,]+; allow"):
+    with pytest.raises(
+        ValueError, match=r"max_memory is 10,000 bytes, and the smallest part takes [\d,]+; allow"
+    ):
         estimators.evaluate(estimators.aipw, source, target, core, max_memory=10_000)

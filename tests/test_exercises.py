@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from benchpred_utils.exercises import Check
 from hypothesis import given
 from hypothesis import strategies as st
+
+from benchpred_utils.exercises import Check
 
 
 @given(st.floats(-1e4, 1e4), st.sampled_from([0.01, 0.1, 1.0, 5.0]), st.floats(-0.49, 0.49))
@@ -17,7 +18,9 @@ def test_within_half_a_step_is_right_and_beyond_two_is_wrong(answer, step, off):
 def test_words_and_whole_numbers():
     assert Check.of("ex", "aipw").matches(" AIPW ") and not Check.of("ex", "aipw").matches("pca")
     assert Check.of("ex", 7).matches(np.int64(7)) and not Check.of("ex", 7).matches(8)
-    assert Check.of("ex", 7).matches(np.ceil(6.4)) and not Check.of("ex", 7).matches(7.5)  # 7.0 is a whole number
+    assert Check.of("ex", 7).matches(np.ceil(6.4)) and not Check.of("ex", 7).matches(
+        7.5
+    )  # 7.0 is a whole number
     assert Check.of("ex", "true").matches(True) and not Check.of("ex", 1).matches(True)
 
 
@@ -27,7 +30,11 @@ def test_the_verdict_is_printed_and_the_answer_is_not(capsys):
     check(9)
     check(4.2)
     printed = capsys.readouterr().out.splitlines()
-    assert ["not answered yet" in printed[0], "not right yet" in printed[1], "right." in printed[2]] == [True] * 3
+    assert [
+        "not answered yet" in printed[0],
+        "not right yet" in printed[1],
+        "right." in printed[2],
+    ] == [True] * 3
     assert "4.2" not in "".join(printed[:2]) + repr(check)
 
 

@@ -2,11 +2,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import draw
 
 import benchpred_utils as bp
 from benchpred_utils import experiments
 from benchpred_utils.estimators import observe
-from conftest import draw
 
 COLUMNS = "benchmark method split budget trial model truth estimate lower upper".split()
 ALL = list(bp.METHODS)
@@ -42,16 +42,20 @@ def dask():
 def test_the_same_seed_gives_the_same_records_whatever_the_workers(scores, split, backend, request):
     if backend == "dask":
         request.getfixturevalue("dask")
-    run = lambda **options: bp.run_experiment(scores, ALL, split, 10, 30, seed=5, progress=False, **options)
+    run = lambda **options: bp.run_experiment(
+        scores, ALL, split, 10, 30, seed=5, progress=False, **options
+    )
     alone = run()
     with joblib.parallel_config(backend=backend):
         pd.testing.assert_frame_equal(alone, run(n_jobs=2), check_exact=True)
 
 
 def test_other_seeds_benchmarks_and_trials_draw_anew_and_other_methods_do_not(scores):
-    estimates = lambda scores=scores, methods=("random_sampling",), **options: bp.run_experiment(
-        scores, methods, "extrapolation", 10, 4, progress=False, **options
-    ).query("method == 'random_sampling'").estimate.to_numpy()
+    estimates = lambda scores=scores, methods=("random_sampling",), **options: (
+        bp.run_experiment(scores, methods, "extrapolation", 10, 4, progress=False, **options)
+        .query("method == 'random_sampling'")
+        .estimate.to_numpy()
+    )
     base = estimates()
     assert (base == estimates(methods=ALL[::-1])).all()
     assert (base != estimates(seed=1)).any()
@@ -59,7 +63,9 @@ def test_other_seeds_benchmarks_and_trials_draw_anew_and_other_methods_do_not(sc
     assert (base[:9] != base[9:18]).any()
 
 
-@pytest.mark.parametrize("name", [name for name, method in bp.METHODS.items() if not method.adaptive])
+@pytest.mark.parametrize(
+    "name", [name for name, method in bp.METHODS.items() if not method.adaptive]
+)
 @pytest.mark.parametrize("split", bp.SPLITS)
 def test_no_method_looks_at_what_was_not_measured(name, split, scores, rng):
     """The poison test: target scores outside the core set are corrupted, and no estimate changes by a bit."""
@@ -69,9 +75,17 @@ def test_no_method_looks_at_what_was_not_measured(name, split, scores, rng):
     clean = method.estimator(source.values, core, observe(target.values, core), *learned)
     for t, c in enumerate(core):
         one = [values[t : t + 1] for values in learned]
-        poisoned = np.where(np.isin(np.arange(60), c), target.values, rng.choice([np.nan, 1e6, -3], target.values.shape))
-        dirty = method.estimator(source.values, core[t : t + 1], observe(poisoned, core[t : t + 1]), *one)
-        again = method.estimator(source.values, core[t : t + 1], observe(target.values, core[t : t + 1]), *one)
+        poisoned = np.where(
+            np.isin(np.arange(60), c),
+            target.values,
+            rng.choice([np.nan, 1e6, -3], target.values.shape),
+        )
+        dirty = method.estimator(
+            source.values, core[t : t + 1], observe(poisoned, core[t : t + 1]), *one
+        )
+        again = method.estimator(
+            source.values, core[t : t + 1], observe(target.values, core[t : t + 1]), *one
+        )
         for value, same in zip(dirty, again):
             assert (value is None and same is None) or np.array_equal(value, same)
         assert again.value == pytest.approx(clean.value[t : t + 1], rel=1e-12)
@@ -91,7 +105,9 @@ def test_the_poison_test_can_fail(scores, rng):
 def test_poisoned_targets_leave_the_whole_experiment_unchanged(scores, monkeypatch):
     """The same through run_experiment: what `observe` hands over is all that any method is given."""
     source, target = bp.split_models(scores, "extrapolation")
-    run = lambda: bp.run_experiment(source=source, target=target, methods=ALL, budget=10, trials=5, progress=False)
+    run = lambda: bp.run_experiment(
+        source=source, target=target, methods=ALL, budget=10, trials=5, progress=False
+    )
     clean = run().drop(columns="truth")
 
     def poisoned(values, core, honest=observe):
@@ -106,7 +122,9 @@ def test_poisoned_targets_leave_the_whole_experiment_unchanged(scores, monkeypat
 def test_a_design_that_takes_other_items_than_it_pays_for_is_stopped(core, scores, monkeypatch):
     """Negative control: all items, one item ten times, too few, an item that is not there."""
     design = lambda source, n, rng: np.array(core)
-    monkeypatch.setitem(experiments.METHODS, "greedy", bp.Method(design, bp.estimators.core_mean, "none"))
+    monkeypatch.setitem(
+        experiments.METHODS, "greedy", bp.Method(design, bp.estimators.core_mean, "none")
+    )
     with pytest.raises(ValueError, match="the design of greedy must give 10 distinct items of 60"):
         bp.run_experiment(scores, ["greedy"], budget=10, trials=2, progress=False)
 
@@ -130,7 +148,9 @@ def test_interpolation_takes_a_random_quarter(scores, rng):
 
 def test_chronological_takes_the_first_half_and_the_last_three_tenths(scores):
     source, target = bp.split_models(scores, "chronological")  # the rows' dates run backwards
-    assert set(source.models) == set(scores.models[15:]) and set(target.models) == set(scores.models[:9])
+    assert set(source.models) == set(scores.models[15:]) and set(target.models) == set(
+        scores.models[:9]
+    )
     dates = [f"20{20 + i // 12:02d}-{1 + i % 12:02d}-01" for i in range(30)]
     by_date = bp.Scores(scores.values, models=scores.models, dates=dates)
     assert set(bp.split_models(by_date, "chronological")[1].models) == set(scores.models[21:])
@@ -149,7 +169,9 @@ def test_splits_that_cannot_be_made_are_refused(scores):
         bp.split_models(bp.Scores(scores.values), "chronological")
     with pytest.raises(TypeError, match="pass rng"):
         bp.split_models(scores, "interpolation")
-    with pytest.raises(ValueError, match="has 3 models with an accuracy above 0; a split takes at least 4"):
+    with pytest.raises(
+        ValueError, match="has 3 models with an accuracy above 0; a split takes at least 4"
+    ):
         bp.split_models(scores.select(models=[0, 1, 2]), "extrapolation")
 
 
@@ -190,8 +212,14 @@ def test_wrong_arguments_are_refused(scores):
 
 def test_a_split_of_ones_own(scores):
     source, target = scores.select(models=range(20)), scores.select(models=[25])
-    records = bp.run_experiment(source=source, target=target, methods=ALL, budget=0.5, trials=2, progress=False)
-    assert set(records.split) == {"given"} and set(records.budget) == {30} and set(records.model) == {scores.models[25]}
+    records = bp.run_experiment(
+        source=source, target=target, methods=ALL, budget=0.5, trials=2, progress=False
+    )
+    assert (
+        set(records.split) == {"given"}
+        and set(records.budget) == {30}
+        and set(records.model) == {scores.models[25]}
+    )
 
 
 # --- the published figures --------------------------------------------------------------------------------------------
@@ -206,7 +234,9 @@ PUBLISHED = {  # mean estimation gap of the authors' code, in points: 100 trials
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_gaps_agree_with_the_published_ones(load, name):
     """Within 3.5 standard errors of the difference: theirs has the Monte Carlo error of 100 trials of its own."""
-    records = bp.run_experiment(load(name), list(PUBLISHED[name]), "interpolation", 50, 300, progress=False)
+    records = bp.run_experiment(
+        load(name), list(PUBLISHED[name]), "interpolation", 50, 300, progress=False
+    )
     gaps = inference_gaps(records)
     for method, published in PUBLISHED[name].items():
         gap = 100 * gaps[method]
@@ -215,4 +245,8 @@ def test_the_gaps_agree_with_the_published_ones(load, name):
 
 
 def inference_gaps(records):
-    return bp.inference._trial_gaps(records).unstack("method").droplevel(["benchmark", "split", "budget"])
+    return (
+        bp.inference._trial_gaps(records)
+        .unstack("method")
+        .droplevel(["benchmark", "split", "budget"])
+    )

@@ -82,10 +82,14 @@ def test_the_score_interval_holds_from_the_middle_to_the_ceiling(n):
     """Mean coverage over windows of 5 points of accuracy, by enumeration: .945 to .97; Student's, far below."""
     accuracy = np.arange(438) / 437
     windows = [(accuracy >= a) & (accuracy <= a + 0.05) for a in np.arange(0.5, 0.93, 0.05)]
-    means = lambda interval: np.array([covered[w].mean() for covered in [enumerated(interval, n, 437)] for w in windows])
+    means = lambda interval: np.array(
+        [covered[w].mean() for covered in [enumerated(interval, n, 437)] for w in windows]
+    )
     assert (means(score) > 0.945).all() and (means(score) < 0.97).all()
     assert means(student)[-1] < 0.94  # the negative control: accuracies of .90 to .95
-    assert enumerated(student, 25, 500)[485] < 0.6 < 0.9 < enumerated(score, 25, 500)[485]  # 97 of 100 right
+    assert (
+        enumerated(student, 25, 500)[485] < 0.6 < 0.9 < enumerated(score, 25, 500)[485]
+    )  # 97 of 100 right
 
 
 def test_only_full_knowledge_has_no_width(matrix):
@@ -100,7 +104,9 @@ def population(rng, accuracy, n_items=600, n_models=40, knows=1.0):
     """Sources (M, N) and one target (1, N) with logits ability - difficulty; the sources share `knows` of the latter."""
     difficulty = rng.normal(0, 1.5, n_items)
     seen = knows * difficulty + (1 - knows**2) ** 0.5 * rng.normal(0, 1.5, n_items)
-    source = rng.random((n_models, n_items)) < 1 / (1 + np.exp(seen - rng.normal(0.5, 1, (n_models, 1))))
+    source = rng.random((n_models, n_items)) < 1 / (
+        1 + np.exp(seen - rng.normal(0.5, 1, (n_models, 1)))
+    )
     shift = np.linspace(-10, 10, 400)
     mean = (1 / (1 + np.exp(difficulty - shift[:, None]))).mean(axis=1)
     p = 1 / (1 + np.exp(difficulty - np.interp(accuracy, mean, shift)))
@@ -173,7 +179,9 @@ def draws_from_cells(p, g, n, size, rng):
     cells = np.arange(n_items).reshape(n, -1)
     w = np.sqrt(g * (1 - g))[cells] + 0.1
     q = w / w.sum(axis=1, keepdims=True)
-    chosen = (rng.random((size, n, 1)) > np.cumsum(q, axis=1)).sum(axis=-1).clip(max=cells.shape[1] - 1)
+    chosen = (
+        (rng.random((size, n, 1)) > np.cumsum(q, axis=1)).sum(axis=-1).clip(max=cells.shape[1] - 1)
+    )
     items = cells[np.arange(n), chosen]
     s = (rng.random((size, n_items)) < p).astype(float)
     return np.take_along_axis(s, items, axis=1), g[items], q[np.arange(n), chosen], s.mean(axis=1)
@@ -200,5 +208,7 @@ def test_its_limits(rng):
     ends = inference.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
     plain = inference.score_interval(np.ones(3), np.zeros(3), np.ones(3), 0.9 / 30, 29)
     assert np.stack(ends) == pytest.approx(np.stack(plain))
-    ends = inference.stratified_interval(np.ones(3), *(x[:, :2] for x in (ones, ones, 0.1 * ones)), 300)
+    ends = inference.stratified_interval(
+        np.ones(3), *(x[:, :2] for x in (ones, ones, 0.1 * ones)), 300
+    )
     assert np.stack(ends).tolist() == [[0.0] * 3, [1.0] * 3]

@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from conftest import awkward
 from scipy import optimize, stats
 from scipy.interpolate import BSpline
 from sklearn.cluster import KMeans
@@ -13,7 +14,6 @@ from statsmodels.gam.api import BSplines
 import benchpred_utils as bp
 from benchpred_utils import irt
 from benchpred_utils.estimators import observe
-from conftest import awkward
 
 DESIGNS = [irt.irt_anchors, irt.metabench_items, irt.sorted_by_difficulty]
 sigmoid = lambda logits: 1 / (1 + np.exp(-logits))
@@ -27,7 +27,10 @@ def source(matrix):
 def simulated(n_models, n_items, dims, seed):
     """Scores and their true probabilities."""
     rng = np.random.default_rng(seed)
-    p = sigmoid(rng.normal(size=(n_models, dims)) @ rng.normal(0, 1.2, (dims, n_items)) + rng.normal(size=n_items))
+    p = sigmoid(
+        rng.normal(size=(n_models, dims)) @ rng.normal(0, 1.2, (dims, n_items))
+        + rng.normal(size=n_items)
+    )
     return (rng.random(p.shape) < p).astype(float), p
 
 
@@ -56,7 +59,9 @@ def test_the_objective_and_its_gradient_are_the_long_way(rng):
     x[:6, -1] = 1
     value, gradient = irt._objective(x, scores)
     assert value == pytest.approx(minus_log_posterior(x[:6, :-1], x[6:], scores))
-    slope = optimize.approx_fprime(x.ravel(), lambda v: irt._objective(v.reshape(15, 4), scores)[0], 1e-6)
+    slope = optimize.approx_fprime(
+        x.ravel(), lambda v: irt._objective(v.reshape(15, 4), scores)[0], 1e-6
+    )
     slope = slope.reshape(15, 4)
     slope[:6, -1] = 0  # the 1 beside an ability is no parameter
     assert gradient == pytest.approx(slope, abs=1e-4)
@@ -65,8 +70,14 @@ def test_the_objective_and_its_gradient_are_the_long_way(rng):
 @pytest.mark.data
 def test_no_other_start_gets_to_better_parameters(load):
     """10 dimensions, real data: scipy from random starts, with the objective and its gradient written once more."""
-    scores = bp.split_models(load("openbookqa"), "interpolation", np.random.default_rng(1))[0].values
-    ours, size, sign = irt.fit_2pl(scores, tolerance=1e-11, limit=10**4), len(scores) * 10, 1 - 2 * scores
+    scores = bp.split_models(load("openbookqa"), "interpolation", np.random.default_rng(1))[
+        0
+    ].values
+    ours, size, sign = (
+        irt.fit_2pl(scores, tolerance=1e-11, limit=10**4),
+        len(scores) * 10,
+        1 - 2 * scores,
+    )
 
     def unpack(v):
         return v[:size].reshape(-1, 10), v[size:].reshape(-1, 11)
@@ -77,12 +88,20 @@ def test_no_other_start_gets_to_better_parameters(load):
         wrong = sign * (abilities @ a.T + b)  # the logits of what was not observed
         slope = sign / (1 + np.exp(-wrong))
         of_items = np.c_[slope.T @ abilities + a, slope.sum(axis=0) + b - b.mean()]
-        value = np.logaddexp(0, wrong).sum() + (v[:size] @ v[:size] + (a * a).sum() + np.square(b - b.mean()).sum()) / 2
+        value = (
+            np.logaddexp(0, wrong).sum()
+            + (v[:size] @ v[:size] + (a * a).sum() + np.square(b - b.mean()).sum()) / 2
+        )
         return value, np.concatenate([(slope @ a + abilities).ravel(), of_items.ravel()])
 
-    starts = [np.random.default_rng(s).normal(0, 0.3, size + 11 * scores.shape[1]) for s in range(4)]
+    starts = [
+        np.random.default_rng(s).normal(0, 0.3, size + 11 * scores.shape[1]) for s in range(4)
+    ]
     options = {"maxiter": 5000, "maxfun": 10**4, "ftol": 1e-11}
-    ends = [optimize.minimize(objective, v, jac=True, method="L-BFGS-B", options=options) for v in starts]
+    ends = [
+        optimize.minimize(objective, v, jac=True, method="L-BFGS-B", options=options)
+        for v in starts
+    ]
     best = min(ends, key=lambda end: end.fun)
     value = objective(np.concatenate([ours.abilities.ravel(), ours.items.ravel()]))[0]
     other = probabilities(irt.TwoPL(*unpack(best.x)))
@@ -94,7 +113,9 @@ def test_no_other_start_gets_to_better_parameters(load):
 def test_at_the_mode_each_side_is_statsmodels_regression_on_the_other(load):
     """10 dimensions, real data: an item is the ridge logistic regression of its column on the abilities, and a model
     that of its row on the items.  This holds at a mode and nowhere else, and is an independent implementation."""
-    scores = bp.split_models(load("openbookqa"), "interpolation", np.random.default_rng(1))[0].values
+    scores = bp.split_models(load("openbookqa"), "interpolation", np.random.default_rng(1))[
+        0
+    ].values
 
     def regression(y, x, offset):
         model = sm.GLM(y, x, sm.families.Binomial(), offset=offset)
@@ -102,8 +123,13 @@ def test_at_the_mode_each_side_is_statsmodels_regression_on_the_other(load):
 
     def off(fit):
         """How far the fit's parameters are from the regressions' (root mean square)."""
-        x, prior = np.c_[fit.abilities, np.ones(len(scores))], np.r_[np.zeros(10), fit.items[:, -1].mean()]
-        items = [regression(scores[:, z], x, x @ prior) + prior - fit.items[z] for z in range(0, 500, 25)]
+        x, prior = (
+            np.c_[fit.abilities, np.ones(len(scores))],
+            np.r_[np.zeros(10), fit.items[:, -1].mean()],
+        )
+        items = [
+            regression(scores[:, z], x, x @ prior) + prior - fit.items[z] for z in range(0, 500, 25)
+        ]
         a, b = fit.items[:, :-1], fit.items[:, -1]
         models = [regression(scores[f], a, b) - fit.abilities[f] for f in range(0, len(scores), 6)]
         return np.sqrt(np.square(np.concatenate([*items, *models])).mean())
@@ -133,16 +159,27 @@ def test_the_fit_recovers_known_parameters(rng):
 
     def explained(scores):
         fit = irt.fit_2pl(scores, 2)
-        parts = (theta, fit.abilities), (a, fit.items[:, :-1]), (b, np.c_[np.ones(400), fit.items[:, -1]])
-        return [1 - np.square(y - x @ np.linalg.lstsq(x, y)[0]).sum() / np.square(y).sum() for y, x in parts]
+        parts = (
+            (theta, fit.abilities),
+            (a, fit.items[:, :-1]),
+            (b, np.c_[np.ones(400), fit.items[:, -1]]),
+        )
+        return [
+            1 - np.square(y - x @ np.linalg.lstsq(x, y)[0]).sum() / np.square(y).sum()
+            for y, x in parts
+        ]
 
     assert min(explained(scores)) > 0.95
-    assert max(explained(rng.permuted(scores, axis=1))) < 0.1  # negative control: the rows keep their means only
+    assert (
+        max(explained(rng.permuted(scores, axis=1))) < 0.1
+    )  # negative control: the rows keep their means only
 
 
 def test_the_parameters_are_unique_up_to_a_rotation():
     scores, _ = simulated(120, 150, 2, 5)
-    first, again = (irt.fit_2pl(scores[rows], 2, 1e-11, 3000) for rows in (slice(None), slice(None, None, -1)))
+    first, again = (
+        irt.fit_2pl(scores[rows], 2, 1e-11, 3000) for rows in (slice(None), slice(None, None, -1))
+    )
     u, _, vt = np.linalg.svd(again.items[:, :-1].T @ first.items[:, :-1])
     assert again.items[:, :-1] @ (u @ vt) == pytest.approx(first.items[:, :-1], abs=1e-3)
     assert again.items[:, -1] == pytest.approx(first.items[:, -1], abs=1e-3)
@@ -152,10 +189,16 @@ def test_an_independent_package_fits_the_same_curves():
     """girth's marginal maximum likelihood in one dimension; with 400 models and 80 items the two must nearly agree."""
     girth = pytest.importorskip("girth")
     rng = np.random.default_rng(1)
-    theta, a, b = rng.normal(size=(400, 1)), np.abs(rng.normal(1.2, 0.5, (80, 1))), rng.normal(size=80)
+    theta, a, b = (
+        rng.normal(size=(400, 1)),
+        np.abs(rng.normal(1.2, 0.5, (80, 1))),
+        rng.normal(size=80),
+    )
     scores = (rng.random((400, 80)) < sigmoid(theta @ a.T + b)).astype(float)
     theirs, ours = girth.twopl_mml(scores.T.astype(int)), irt.fit_2pl(scores, 1)
-    logits = theirs["Discrimination"] * (np.ravel(theirs["Ability"])[:, None] - theirs["Difficulty"])
+    logits = theirs["Discrimination"] * (
+        np.ravel(theirs["Ability"])[:, None] - theirs["Difficulty"]
+    )
     assert np.sqrt(np.square(sigmoid(logits) - probabilities(ours)).mean()) < 0.01
 
 
@@ -176,14 +219,23 @@ def test_the_fast_fit_has_the_gap_of_the_converged_one(load, name):
     """
     scores, gaps = load(name), []
     for t in range(30):
-        sources, target = bp.split_models(scores, "interpolation", np.random.default_rng([20261124, t]))
-        fits = irt._fit_fast(sources.values), irt.fit_2pl(sources.values, tolerance=1e-11, limit=10**4)
+        sources, target = bp.split_models(
+            scores, "interpolation", np.random.default_rng([20261124, t])
+        )
+        fits = (
+            irt._fit_fast(sources.values),
+            irt.fit_2pl(sources.values, tolerance=1e-11, limit=10**4),
+        )
         gaps.append([[gap(fit, sources, target, [t, k]) for k in range(32)] for fit in fits])
     gaps = np.array(gaps)  # splits x (fast, converged) x core sets
     margin = gaps[:, 1].std() / 100**0.5
     differences = (gaps[:, 0] - gaps[:, 1]).mean(axis=1)
     error = differences.std(ddof=1) / 30**0.5
-    assert abs(differences.mean()) + stats.t.ppf(0.95, 29) * error < margin, (differences.mean(), error, margin)
+    assert abs(differences.mean()) + stats.t.ppf(0.95, 29) * error < margin, (
+        differences.mean(),
+        error,
+        margin,
+    )
 
 
 def gap(fit, sources, target, seed):
@@ -193,7 +245,10 @@ def gap(fit, sources, target, seed):
         patch.setattr(irt, "_mixture", lambda source, n: 0.5)
         draw = irt.irt_anchors(sources.values, 50, np.random.default_rng(seed))
     core, *learned = (np.asarray(part)[None] for part in draw)
-    return abs(irt.p_irt(sources.values, core, observe(target.values, core), *learned).value - target.accuracy).mean()
+    return abs(
+        irt.p_irt(sources.values, core, observe(target.values, core), *learned).value
+        - target.accuracy
+    ).mean()
 
 
 # --- logistic regressions ---------------------------------------------------------------------------------------------
@@ -223,14 +278,18 @@ def test_the_ridge_is_the_best_on_held_out_sources(load, monkeypatch):
     chosen = irt.RIDGE
     gaps = dict.fromkeys((1e-6, chosen, 1.0), 0.0)
     for name, t in (("openbookqa", 0), ("gsm8k", 1), ("math", 2), ("mmlu", 3)):
-        sources = bp.split_models(load(name), "interpolation", np.random.default_rng([20261126, t]))[0].values
+        sources = bp.split_models(
+            load(name), "interpolation", np.random.default_rng([20261126, t])
+        )[0].values
         for fold in range(5):
             held_out = np.arange(len(sources)) % 5 == fold
             draw = irt.irt_anchors(sources[~held_out], 50, np.random.default_rng([t, fold]))
             core, *learned = (np.asarray(part)[None] for part in draw)
             for ridge in gaps:
                 monkeypatch.setattr(irt, "RIDGE", ridge)
-                estimate = irt.p_irt(sources, core, observe(sources[held_out], core), *learned).value
+                estimate = irt.p_irt(
+                    sources, core, observe(sources[held_out], core), *learned
+                ).value
                 gaps[ridge] += abs(estimate - sources[held_out].mean(axis=1)).mean()
     assert min(gaps, key=gaps.get) == chosen, gaps
 
@@ -244,7 +303,9 @@ def test_a_core_set_has_exactly_n_distinct_items_and_finite_estimates(design, n,
     """Exactly n: a design that takes all N items predicts perfectly, and nothing else would notice."""
     for name, values in awkward(rng).items():
         first, again = (design(values, n, np.random.default_rng(3)) for _ in range(2))
-        assert first[0].shape == (n,) and len(set(first[0])) == n and set(first[0]) <= set(range(60)), name
+        assert (
+            first[0].shape == (n,) and len(set(first[0])) == n and set(first[0]) <= set(range(60))
+        ), name
         assert all(np.array_equal(a, b) for a, b in zip(first, again)), name
         core, *learned = (np.asarray(part)[None] for part in first)
         for method in bp.METHODS.values():
@@ -286,11 +347,16 @@ def test_p_irt_is_its_definition(source, matrix):
     value, mixed = irt.p_irt(source, *args).value[0], irt.gp_irt(source, *args).value[0]
     a, b, rest = items[:, :-1], items[:, -1], np.setdiff1d(np.arange(60), core)
     for row, got, got_mixed in zip(targets, value, mixed):
-        loss = lambda t: (np.logaddexp(0, l := a[core] @ t + b[core]) - row[core] * l).sum() + irt.RIDGE / 2 * t @ t
+        loss = lambda t: (
+            (np.logaddexp(0, l := a[core] @ t + b[core]) - row[core] * l).sum()
+            + irt.RIDGE / 2 * t @ t
+        )
         theta = optimize.minimize(loss, np.zeros(10), tol=1e-10).x
         expected = 13 / 60 * row[core].mean() + 47 / 60 * sigmoid(a[rest] @ theta + b[rest]).mean()
         assert got == pytest.approx(expected, abs=1e-4)
-        assert got_mixed == pytest.approx(mixture * shares @ row[core] + (1 - mixture) * expected, abs=1e-4)
+        assert got_mixed == pytest.approx(
+            mixture * shares @ row[core] + (1 - mixture) * expected, abs=1e-4
+        )
 
 
 def test_the_mixture_is_the_papers(source):
@@ -298,17 +364,25 @@ def test_the_mixture_is_the_papers(source):
     items = irt.fit_2pl(np.float32(train)).items.astype(float)
     errors = []
     for row in valid:
-        theta = irt.logistic_map(items[None, ::2, :-1], items[None, ::2, -1], row[None, None, ::2], irt.RIDGE)[0, 0]
-        errors.append(abs(sigmoid(items[1::2, :-1] @ theta + items[1::2, -1]).mean() - row[1::2].mean()))
+        theta = irt.logistic_map(
+            items[None, ::2, :-1], items[None, ::2, -1], row[None, None, ::2], irt.RIDGE
+        )[0, 0]
+        errors.append(
+            abs(sigmoid(items[1::2, :-1] @ theta + items[1::2, -1]).mean() - row[1::2].mean())
+        )
     b, variance = np.mean(errors), np.mean([row.var() for row in source])
     for n in (10, 40):
-        assert irt._mixture(source, n) == pytest.approx(b**2 / (variance / (4 * n) + b**2), abs=1e-4)
+        assert irt._mixture(source, n) == pytest.approx(
+            b**2 / (variance / (4 * n) + b**2), abs=1e-4
+        )
     with pytest.raises(ValueError, match="one source model isn't enough"):
         irt.irt_anchors(source[:1], 5, np.random.default_rng(0))
 
 
 def test_p_irt_with_all_items_is_the_accuracy(source, matrix):
-    core, *learned = (np.asarray(part)[None] for part in irt.irt_anchors(source, 60, np.random.default_rng(0)))
+    core, *learned = (
+        np.asarray(part)[None] for part in irt.irt_anchors(source, 60, np.random.default_rng(0))
+    )
     value = irt.p_irt(source, core, observe(matrix[20:], core), *learned).value
     assert value[0] == pytest.approx(matrix[20:].mean(axis=1))
 
@@ -331,7 +405,10 @@ def test_the_alternation_is_near_the_joint_mode():
     scores, _ = simulated(150, 120, 1, 2)
     theta, items = irt._fit_by_alternation(scores)
     joint = probabilities(irt.fit_2pl(scores, 1, 1e-10))
-    assert np.sqrt(np.square(sigmoid(np.outer(theta, items[:, 0]) + items[:, 1]) - joint).mean()) < 0.03
+    assert (
+        np.sqrt(np.square(sigmoid(np.outer(theta, items[:, 0]) + items[:, 1]) - joint).mean())
+        < 0.03
+    )
 
 
 def test_the_splines_are_scipys(rng):
@@ -343,7 +420,9 @@ def test_the_splines_are_scipys(rng):
         other = np.zeros(50)
         terms = irt._spline_terms(*((values, other) if variable == 0 else (other, values)))
         first = irt._KNOTS[0][2] + 3
-        assert (terms[:, :first] if variable == 0 else terms[:, first:]) == pytest.approx(expected, abs=1e-9)
+        assert (terms[:, :first] if variable == 0 else terms[:, first:]) == pytest.approx(
+            expected, abs=1e-9
+        )
 
 
 def test_the_additive_model_minimises_its_criterion(rng):
@@ -354,10 +433,15 @@ def test_the_additive_model_minimises_its_criterion(rng):
     for first in penalties:
         for second in penalties:
             parts = (first, slice(15)), (second, slice(15, 28))
-            rows = [np.sqrt(penalty) * np.diff(np.eye(28)[part], 2, axis=0) for penalty, part in parts]
+            rows = [
+                np.sqrt(penalty) * np.diff(np.eye(28)[part], 2, axis=0) for penalty, part in parts
+            ]
             stacked = np.vstack([terms, *rows, 1e-4 * np.eye(28)])
             hat = terms @ np.linalg.pinv(stacked)[:, :40]
-            scores[first, second] = np.square(y - hat @ y).sum() / (40 - np.trace(hat)) ** 2, hat @ y
+            scores[first, second] = (
+                np.square(y - hat @ y).sum() / (40 - np.trace(hat)) ** 2,
+                hat @ y,
+            )
     expected = min(scores.values(), key=lambda pair: pair[0])[1]
     assert terms @ irt._fit_additive(terms, y, penalties) == pytest.approx(expected, abs=1e-5)
 
@@ -374,7 +458,11 @@ def test_the_additive_model_is_near_statsmodels(rng):
     """GLMGam with cubic B-splines and generalised cross-validation too, but another roughness and other knots."""
     ability, mean = rng.normal(size=80), rng.random(80)
     truth = 0.5 + 0.15 * np.tanh(ability) + 0.2 * mean
-    y, x, ones = truth + 0.01 * rng.normal(size=80), np.stack([ability, mean], axis=1), np.ones((80, 1))
+    y, x, ones = (
+        truth + 0.01 * rng.normal(size=80),
+        np.stack([ability, mean], axis=1),
+        np.ones((80, 1)),
+    )
     smoother = BSplines(x, df=[10, 10], degree=[3, 3])
     model = sm.GLMGam(y, ones, smoother=smoother, alpha=[1.0, 1.0])
     model.fit()
@@ -382,7 +470,10 @@ def test_the_additive_model_is_near_statsmodels(rng):
     theirs, terms = model.fit().fittedvalues, irt._spline_terms(ability, mean)
     ours = terms @ irt._fit_additive(terms, y)
     assert np.sqrt(np.square(ours - theirs).mean()) < 0.005
-    assert np.sqrt(np.square(terms @ irt._fit_additive(terms, y, np.array([1e6])) - theirs).mean()) > 0.02  # a plane
+    assert (
+        np.sqrt(np.square(terms @ irt._fit_additive(terms, y, np.array([1e6])) - theirs).mean())
+        > 0.02
+    )  # a plane
 
 
 def test_a_source_is_read_as_a_target_is(source):
@@ -398,7 +489,9 @@ def test_metabench_overestimates_because_it_chooses_and_learns_on_the_same_sourc
     """Its error on new models is no fault of the additive model: on other sources than the items its bias is small."""
     same, other = [], []
     for t in range(8):
-        sources = bp.split_models(load("gsm8k"), "interpolation", np.random.default_rng([20261131, t]))[0].values
+        sources = bp.split_models(
+            load("gsm8k"), "interpolation", np.random.default_rng([20261131, t])
+        )[0].values
         for_items, for_model, new = sources[::3], sources[1::3], sources[2::3]
         core, items, coefficients = irt.metabench_items(for_items, 50, None)
         ability = lambda rows: irt._abilities(items[None], rows[None, :, core], 1.0)[0, :, 0]
@@ -416,7 +509,9 @@ def test_the_core_set_is_even_in_the_order_of_difficulty(source):
     core, places = irt.sorted_by_difficulty(source, 12, np.random.default_rng(1))
     assert (np.diff(places) == 5).all() and 0 <= places[0] < 5
     assert (np.diff(source.mean(axis=0)[core]) <= 0).all()
-    starts = {irt.sorted_by_difficulty(source, 12, np.random.default_rng(s))[1][0] for s in range(60)}
+    starts = {
+        irt.sorted_by_difficulty(source, 12, np.random.default_rng(s))[1][0] for s in range(60)
+    }
     assert starts == set(range(5))  # trials differ
     _, uneven = irt.sorted_by_difficulty(source, 13, np.random.default_rng(1))
     assert set(np.diff(uneven)) <= {4, 5} and uneven[-1] < 60
@@ -431,7 +526,9 @@ def test_the_threshold_is_the_best_of_all(source, matrix, rng):
         for p, s in enumerate(matrix[20:][:, c]):
             agreement = [s[:k].sum() + (1 - s[k:]).sum() for k in range(14)]
             best = np.flatnonzero(np.array(agreement) == max(agreement))
-            assert got[t, p] == pytest.approx(np.mean([(edges[0][k] + edges[1][k]) / 2 for k in best]) / 60)
+            assert got[t, p] == pytest.approx(
+                np.mean([(edges[0][k] + edges[1][k]) / 2 for k in best]) / 60
+            )
 
 
 def test_a_model_that_fails_from_some_difficulty_on_is_found_within_half_a_step(source, rng):

@@ -34,14 +34,20 @@ def rows(notebook) -> dict[int, dict]:
 def sections(written: str) -> dict[int, str]:
     """The text of each claim's section, from its anchor to the next one."""
     _, *parts = re.split(r"^\(claim-(\d\d)\)=$", written, flags=re.MULTILINE)
-    ends = (re.split(r"^\([\w-]+\)=$", part, maxsplit=1, flags=re.MULTILINE)[0] for part in parts[1::2])
+    ends = (
+        re.split(r"^\([\w-]+\)=$", part, maxsplit=1, flags=re.MULTILINE)[0] for part in parts[1::2]
+    )
     return dict(zip(map(int, parts[::2]), ends))
 
 
 def chapter_labels() -> set[str]:
     files = [*keys.NOTEBOOKS.glob("*.md"), *(keys.ROOT / "book").glob("*.md")]
     texts = (file.read_text(encoding="utf-8") for file in files)
-    return {label for text in texts for label in re.findall(r"^\((chapter-[\w-]+)\)=$", text, re.MULTILINE)}
+    return {
+        label
+        for text in texts
+        for label in re.findall(r"^\((chapter-[\w-]+)\)=$", text, re.MULTILINE)
+    }
 
 
 def code_of(section: str) -> list[str]:
@@ -61,7 +67,11 @@ def faults(number: int, row: dict, section: str, labels: set[str]) -> list[str]:
         found.append("its chapter is not in the book")
     elif row["chapter"] != "chapter-claims-ledger" and f"{{ref}}`{row['chapter']}`" not in section:
         found.append("its section does not link to its chapter")
-    cells = [code for code in code_of(section) if re.search(rf"^record\(\s*{number}, ", code, re.MULTILINE)]
+    cells = [
+        code
+        for code in code_of(section)
+        if re.search(rf"^record\(\s*{number}, ", code, re.MULTILINE)
+    ]
     if len(cells) != 1:
         found.append(f"{len(cells)} cells under its anchor make the row, instead of one")
     if any(f'"{verdict}"' in code for code in cells for verdict in VERDICTS):
@@ -85,7 +95,15 @@ def written():
 
 @pytest.mark.parametrize("number", CLAIMS)
 def test_the_claim_has_its_evidence(notebook, written, number):
-    assert faults(number, rows(notebook).get(number, {}), sections(written).get(number, ""), chapter_labels()) == []
+    assert (
+        faults(
+            number,
+            rows(notebook).get(number, {}),
+            sections(written).get(number, ""),
+            chapter_labels(),
+        )
+        == []
+    )
 
 
 def test_there_are_eighteen_claims(notebook, written):
@@ -93,20 +111,34 @@ def test_there_are_eighteen_claims(notebook, written):
 
 
 def test_the_table_links_every_claim_to_its_section(notebook):
-    tables = [output.data["text/html"] for output in outputs(notebook) if "text/html" in output.get("data", {})]
+    tables = [
+        output.data["text/html"]
+        for output in outputs(notebook)
+        if "text/html" in output.get("data", {})
+    ]
     links = [re.findall(r'href="#claim-(\d\d)"', table) for table in tables]
     assert [[int(number) for number in found] for found in links if found] == [list(CLAIMS)]
 
 
 def test_the_table_links_to_pages_of_the_book(notebook):
     pages = {f"{name}.html" for name in pairs.chapter_names()}
-    tables = [output.data["text/html"] for output in outputs(notebook) if "text/html" in output.get("data", {})]
+    tables = [
+        output.data["text/html"]
+        for output in outputs(notebook)
+        if "text/html" in output.get("data", {})
+    ]
     assert {page for table in tables for page in re.findall(r'href="([^"#]+)"', table)} <= pages
 
 
 # Negative controls: a row without its evidence is refused.
 
-GOOD_ROW = {"claim": "a", "measured": "1.5 points", "interval": "1 to 2", "verdict": "holds", "chapter": "chapter-a"}
+GOOD_ROW = {
+    "claim": "a",
+    "measured": "1.5 points",
+    "interval": "1 to 2",
+    "verdict": "holds",
+    "chapter": "chapter-a",
+}
 GOOD_SECTION = """
 ```{code-cell} ipython3
 record(7, "a", x, y, grade(x > 1), "chapter-a")
@@ -140,8 +172,14 @@ def test_a_row_that_lacks_evidence_is_refused(change, fault):
     ("section", "fault"),
     [
         ("", "0 cells under its anchor make the row, instead of one"),
-        (GOOD_SECTION.replace("record(7", "record(8"), "0 cells under its anchor make the row, instead of one"),
-        (GOOD_SECTION.replace("code-cell", "note"), "0 cells under its anchor make the row, instead of one"),
+        (
+            GOOD_SECTION.replace("record(7", "record(8"),
+            "0 cells under its anchor make the row, instead of one",
+        ),
+        (
+            GOOD_SECTION.replace("code-cell", "note"),
+            "0 cells under its anchor make the row, instead of one",
+        ),
         (2 * GOOD_SECTION, "2 cells under its anchor make the row, instead of one"),
         (GOOD_SECTION.replace("grade(x > 1)", '"holds"'), "its verdict is written by hand"),
         (GOOD_SECTION.replace("{ref}", ""), "its section does not link to its chapter"),

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from conftest import awkward, draw
 from scipy import optimize
 from sklearn.linear_model import Lasso, LinearRegression, Ridge, RidgeCV
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators, optimised
 from benchpred_utils.estimators import observe
-from conftest import awkward, draw
 
 LEARNED = [
     optimised.random_search_learn,
@@ -35,9 +35,15 @@ def few(design):
 @pytest.mark.parametrize("n", [1, 13, 60])
 def test_a_learned_core_set_has_n_distinct_items_and_finite_weights(design, n, rng):
     for name, source in awkward(rng).items():
-        first, again = (design(source, n, np.random.default_rng(3), **few(design)) for _ in range(2))
+        first, again = (
+            design(source, n, np.random.default_rng(3), **few(design)) for _ in range(2)
+        )
         core, weights, intercept = first
-        assert core.shape == weights.shape == (n,) and len(set(core)) == n and set(core) <= set(range(60)), name
+        assert (
+            core.shape == weights.shape == (n,)
+            and len(set(core)) == n
+            and set(core) <= set(range(60))
+        ), name
         assert np.isfinite(weights).all() and np.isfinite(intercept), name
         assert all(np.array_equal(a, b) for a, b in zip(first, again)), name
     with pytest.raises(ValueError, match="a core set of 61 items can't be drawn from 60"):
@@ -64,11 +70,15 @@ def test_random_search_finds_the_core_set_that_trying_all_finds(source, n):
     cores = designs.uniform_core_sets(60, n, 300, rng)
     train, valid = optimised._two_parts(source, 0.75, rng)
     gaps = [gap_the_long_way(train, valid, core) for core in cores]
-    core, weights, intercept = optimised.random_search_learn(source, n, np.random.default_rng(8), size=300)
+    core, weights, intercept = optimised.random_search_learn(
+        source, n, np.random.default_rng(8), size=300
+    )
     assert np.array_equal(core, cores[np.argmin(gaps)])
     assert not np.array_equal(core, cores[np.argsort(gaps)[1]])
     model = RidgeCV((0.1, 1.0, 10.0)).fit(source[:, core], source.mean(axis=1))
-    assert weights == pytest.approx(model.coef_, rel=1e-8) and intercept == pytest.approx(model.intercept_, rel=1e-8)
+    assert weights == pytest.approx(model.coef_, rel=1e-8) and intercept == pytest.approx(
+        model.intercept_, rel=1e-8
+    )
 
 
 def test_the_bound_is_the_least_error_over_the_penalties(source, rng):
@@ -76,7 +86,10 @@ def test_the_bound_is_the_least_error_over_the_penalties(source, rng):
     train, valid = optimised._two_parts(source, 0.75, rng)
     gap = lambda model, core: abs(model.predict(valid[:, core]) - valid.mean(axis=1)).mean()
     least = [
-        min(gap(Ridge(alpha).fit(train[:, core], train.mean(axis=1)), core) for alpha in optimised.ALPHAS)
+        min(
+            gap(Ridge(alpha).fit(train[:, core], train.mean(axis=1)), core)
+            for alpha in optimised.ALPHAS
+        )
         for core in cores
     ]
     bound = optimised._least_gaps(train, valid, cores, 2**18)
@@ -88,7 +101,9 @@ def test_shifted_conjugate_gradients_solve_every_system(rng):
     kernel, y = np.float32(x @ np.swapaxes(x, 1, 2)), np.float32(rng.standard_normal(12))
     solved = optimised._shifted_conjugate_gradients(kernel, y, (0.1, 1.0, 10.0))
     for a, shift in enumerate((0.1, 1.0, 10.0)):
-        exact = np.linalg.solve(kernel.astype(float) + shift * np.eye(12), np.tile(y, (5, 1))[..., None])[..., 0]
+        exact = np.linalg.solve(
+            kernel.astype(float) + shift * np.eye(12), np.tile(y, (5, 1))[..., None]
+        )[..., 0]
         assert solved[:, a] == pytest.approx(exact, rel=1e-3, abs=1e-4)
 
 
@@ -103,8 +118,12 @@ def test_random_search_is_exact_on_real_data(load, split, rng):
     train, valid = optimised._two_parts(source, 0.75, stream)
     gaps = []
     for some in np.array_split(cores, 40):
-        weights, intercept = estimators.ridge_loo(np.moveaxis(train[:, some], 1, 0), train.mean(axis=1))
-        predicted = (np.moveaxis(valid[:, some], 1, 0) @ weights[..., None])[..., 0] + intercept[:, None]
+        weights, intercept = estimators.ridge_loo(
+            np.moveaxis(train[:, some], 1, 0), train.mean(axis=1)
+        )
+        predicted = (np.moveaxis(valid[:, some], 1, 0) @ weights[..., None])[..., 0] + intercept[
+            :, None
+        ]
         gaps.append(abs(predicted - valid.mean(axis=1)).mean(axis=1))
     assert np.array_equal(core, cores[np.concatenate(gaps).argmin()])
 
@@ -144,14 +163,21 @@ def test_lasso_is_optimal_for_binary_scores(source, n, rng):
     assert 0 < np.count_nonzero(w) <= n
     assert covariance[w != 0] == pytest.approx(alpha * np.sign(w[w != 0]), rel=1e-3)
     assert (source @ w + intercept).mean() == pytest.approx(y.mean())
-    assert abs(full_weights(optimised.lasso(source, 3, rng), 60) - w).max() > 1e-3  # another budget, another penalty
+    assert (
+        abs(full_weights(optimised.lasso(source, 3, rng), 60) - w).max() > 1e-3
+    )  # another budget, another penalty
 
 
 # --- double optimisation ----------------------------------------------------------------------------------------------
 
 
 def test_the_projection_is_the_nearest_point(rng):
-    for p in (rng.random(8), rng.normal(0.5, 2, 8), np.full(8, 0.3), np.r_[np.ones(4), np.zeros(4)]):
+    for p in (
+        rng.random(8),
+        rng.normal(0.5, 2, 8),
+        np.full(8, 0.3),
+        np.r_[np.ones(4), np.zeros(4)],
+    ):
         got = optimised._capped_simplex(p, 3)
         near = optimize.minimize(
             lambda x: np.square(x - p).sum(), np.full(8, 3 / 8), bounds=[(0, 1)] * 8, tol=1e-12,
@@ -166,15 +192,22 @@ def double_optimize_the_long_way(source, n, rng, steps):
     shuffled = rng.permutation(source.shape[1])
     train, valid = optimised._two_parts(source[:, shuffled], 0.8, rng)
     w, p = rng.standard_normal(60), np.full(60, n / 60)
-    loss = lambda rows, w, choice: np.square((rows * choice * w).sum(axis=1) / n - rows.mean(axis=1)).mean()
+    loss = lambda rows, w, choice: np.square(
+        (rows * choice * w).sum(axis=1) / n - rows.mean(axis=1)
+    ).mean()
     average, square, best = np.zeros(120), np.zeros(120), (np.inf,)
     for step in range(1, steps + 1):
         core = np.argpartition(-p, n - 1)[:n]
         choice = np.isin(np.arange(60), core).astype(float)
         if loss(valid, w, choice) < best[0]:
             best = loss(valid, w, choice), core, w[core]
-        both = np.r_[w, choice]  # straight through: the loss is differentiated in the choice, p is moved
-        slope = optimize.approx_fprime(both, lambda x: loss(train, x[:60], x[60:]), 1e-6) + 1e-4 * np.r_[w, p]
+        both = np.r_[
+            w, choice
+        ]  # straight through: the loss is differentiated in the choice, p is moved
+        slope = (
+            optimize.approx_fprime(both, lambda x: loss(train, x[:60], x[60:]), 1e-6)
+            + 1e-4 * np.r_[w, p]
+        )
         for i in range(120):
             average[i] = 0.9 * average[i] + 0.1 * slope[i]
             square[i] = 0.999 * square[i] + 0.001 * slope[i] ** 2
@@ -189,8 +222,12 @@ def double_optimize_the_long_way(source, n, rng, steps):
 
 @pytest.mark.parametrize("steps", [1, 5, 20])
 def test_double_optimize_is_its_definition(source, steps):
-    core, weights, intercept = optimised.double_optimize(source, 13, np.random.default_rng(6), steps=steps)
-    expected_core, expected = double_optimize_the_long_way(source, 13, np.random.default_rng(6), steps)
+    core, weights, intercept = optimised.double_optimize(
+        source, 13, np.random.default_rng(6), steps=steps
+    )
+    expected_core, expected = double_optimize_the_long_way(
+        source, 13, np.random.default_rng(6), steps
+    )
     assert np.array_equal(core, expected_core) and intercept == 0
     assert weights == pytest.approx(expected, abs=1e-4)
 
@@ -223,17 +260,27 @@ def imputed_the_long_way(rows, core, seen, rank, limit=100):
 @pytest.mark.parametrize("rank", [1, 2, 5, 10, 18])
 def test_imputation_is_what_it_is_with_n_numbers(source, matrix, rank, rng):
     core = designs.uniform_core_sets(60, 13, 3, rng)
-    got = estimators._imputed_mean(estimators._components(source), core, observe(matrix[25:], core), rank)
-    expected = [[imputed_the_long_way(source, c, row[c], rank) for row in matrix[25:]] for c in core]
+    got = estimators._imputed_mean(
+        estimators._components(source), core, observe(matrix[25:], core), rank
+    )
+    expected = [
+        [imputed_the_long_way(source, c, row[c], rank) for row in matrix[25:]] for c in core
+    ]
     assert got == pytest.approx(np.array(expected), abs=1e-6)
-    assert abs(got - observe(matrix[25:], core).mean(axis=-1)).max() > 0.01  # it is not the core mean
+    assert (
+        abs(got - observe(matrix[25:], core).mean(axis=-1)).max() > 0.01
+    )  # it is not the core mean
 
 
 def test_imputation_survives_awkward_sources(rng):
     for name, rows in awkward(rng).items():
         core, row = rng.choice(60, 13, replace=False), rng.integers(0, 2, 60).astype(float)
-        got = estimators._imputed_mean(estimators._components(rows), core[None], row[core][None, None], 2)
-        assert got[0, 0] == pytest.approx(imputed_the_long_way(rows, core, row[core], 2), abs=1e-6), name
+        got = estimators._imputed_mean(
+            estimators._components(rows), core[None], row[core][None, None], 2
+        )
+        assert got[0, 0] == pytest.approx(
+            imputed_the_long_way(rows, core, row[core], 2), abs=1e-6
+        ), name
 
 
 def test_the_rank_is_the_best_on_every_fourth_source(source, matrix, rng):
@@ -243,12 +290,16 @@ def test_the_rank_is_the_best_on_every_fourth_source(source, matrix, rng):
     valid, train = source[order[2::4]], source[np.delete(order, slice(2, None, 4))]
     chosen = []
     for t, c in enumerate(core):
-        error = lambda rank: np.mean([abs(imputed_the_long_way(train, c, v[c], rank) - v.mean()) for v in valid])
+        error = lambda rank: np.mean(
+            [abs(imputed_the_long_way(train, c, v[c], rank) - v.mean()) for v in valid]
+        )
         rank = min((2, 5, 10, 14), key=error)  # 15 rows have 14 components
         chosen.append(rank)
         expected = [imputed_the_long_way(source, c, row[c], rank) for row in matrix[25:]]
         assert value[t] == pytest.approx(expected, abs=1e-5)
-    assert len(set(chosen)) > 1  # negative control: with a mask that masks nothing it would be 2 in every trial
+    assert (
+        len(set(chosen)) > 1
+    )  # negative control: with a mask that masks nothing it would be 2 in every trial
 
 
 # --- anchor points ----------------------------------------------------------------------------------------------------
@@ -287,7 +338,9 @@ def test_anchors_are_weighted_by_their_clusters(source, rng):
     unique = np.sort(distances, axis=0)[1] - np.sort(distances, axis=0)[0] > 1e-6
     counts = [np.bincount(nearest[rows], minlength=7) for rows in (unique, np.full(60, True))]
     assert intercept == 0 and weights.sum() == pytest.approx(1)
-    assert (60 * weights >= counts[0] - 1e-9).all() and (60 * weights).sum() == pytest.approx(counts[1].sum())
+    assert (60 * weights >= counts[0] - 1e-9).all() and (60 * weights).sum() == pytest.approx(
+        counts[1].sum()
+    )
 
 
 def test_constant_items_are_clusters_of_their_own(rng):
@@ -332,8 +385,19 @@ PUBLISHED = {  # mean estimation gap of the authors' code, in points, and its nu
 @pytest.mark.data
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_gaps_agree_with_the_published_ones(load, name):
-    records = bp.run_experiment(load(name), list(PUBLISHED[name]), "interpolation", 50, 100, progress=False)
-    gaps = (100 * abs(records.estimate - records.truth)).groupby([records.method, records.trial]).mean()
+    records = bp.run_experiment(
+        load(name), list(PUBLISHED[name]), "interpolation", 50, 100, progress=False
+    )
+    gaps = (
+        (100 * abs(records.estimate - records.truth))
+        .groupby([records.method, records.trial])
+        .mean()
+    )
     for method, (published, trials) in PUBLISHED[name].items():
         error = gaps[method].std() * (1 / 100 + 1 / trials) ** 0.5
-        assert abs(gaps[method].mean() - published) < 3.5 * error, (method, gaps[method].mean(), published, error)
+        assert abs(gaps[method].mean() - published) < 3.5 * error, (
+            method,
+            gaps[method].mean(),
+            published,
+            error,
+        )

@@ -27,18 +27,26 @@ def stored(name):
 
 def charts_of(notebook):
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    return [output.metadata[compare.CHART] for output in outputs if compare.CHART in output.get("metadata", {})]
+    return [
+        output.metadata[compare.CHART]
+        for output in outputs
+        if compare.CHART in output.get("metadata", {})
+    ]
 
 
 def test_no_chapter_is_left_out_of_the_contents():
-    files = {path.stem for path in keys.NOTEBOOKS.glob("*.md")} | {path.stem for path in keys.NOTEBOOKS.glob("*.ipynb")}
+    files = {path.stem for path in keys.NOTEBOOKS.glob("*.md")} | {
+        path.stem for path in keys.NOTEBOOKS.glob("*.ipynb")
+    }
     assert files == set(CHAPTERS)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_the_written_and_the_executed_chapter_are_in_step(name):
     stored(name)
-    assert pairs.in_step(name), f"notebooks/{name}.md has changed: make html (prose) or make book (code)"
+    assert pairs.in_step(name), (
+        f"notebooks/{name}.md has changed: make html (prose) or make book (code)"
+    )
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -57,7 +65,9 @@ def test_the_stored_outputs_are_whole_and_clean(name):
     notebook = stored(name)
     assert runner.output_faults(name, notebook) == []
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
-    assert counts == list(range(1, len(counts) + 1)), "executed from the first cell to the last, in a fresh kernel"
+    assert counts == list(range(1, len(counts) + 1)), (
+        "executed from the first cell to the last, in a fresh kernel"
+    )
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -81,9 +91,16 @@ def test_every_chart_is_a_captioned_figure_that_is_cited(name):
 
 
 def test_the_figure_of_the_readme_is_the_one_of_the_landing_page():
-    cells = [c for c in stored("index").cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == execute.README_FIGURE]
+    cells = [
+        c
+        for c in stored("index").cells
+        if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == execute.README_FIGURE
+    ]
     assert execute.README_PICTURE.read_text() == execute.readme_picture(cells[0])
-    assert execute.README_PICTURE.relative_to(execute.ROOT).as_posix() in (execute.ROOT / "README.md").read_text()
+    assert (
+        execute.README_PICTURE.relative_to(execute.ROOT).as_posix()
+        in (execute.ROOT / "README.md").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -141,8 +158,16 @@ def test_changed_data_is_found():
         {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []},
         {"output_type": "stream", "name": "stderr", "text": "a warning"},
         {"output_type": "stream", "name": "stdout", "text": "<object at 0x7f00deadbeef>"},
-        {"output_type": "display_data", "data": {"text/html": "<script>vegaEmbed()</script>"}, "metadata": {}},
-        {"output_type": "display_data", "data": {}, "metadata": {"benchpred_chart": {"description": " ", "spec": {}}}},
+        {
+            "output_type": "display_data",
+            "data": {"text/html": "<script>vegaEmbed()</script>"},
+            "metadata": {},
+        },
+        {
+            "output_type": "display_data",
+            "data": {},
+            "metadata": {"benchpred_chart": {"description": " ", "spec": {}}},
+        },
     ],
 )
 def test_a_bad_output_is_found(output):

@@ -46,7 +46,12 @@ def make_targets():
 def commands_of(text):
     """The command lines of a document: those of its fenced blocks without a language, and those in backquotes."""
     fence = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    lines = [line for language, block in fence.findall(text) if not language for line in block.splitlines()]
+    lines = [
+        line
+        for language, block in fence.findall(text)
+        if not language
+        for line in block.splitlines()
+    ]
     inline = re.findall(r"`((?:make|python|\.venv/bin/\w+) [^`]+)`", fence.sub("", text))
     return [line.split("#")[0].strip() for line in lines + inline if line.strip()]
 
@@ -54,7 +59,9 @@ def commands_of(text):
 def names_of_tests():
     """The names that a pattern of pytest's -k is looked for in: of the files of tests, and of their functions."""
     files = sorted((ROOT / "tests").glob("test_*.py"))
-    return {path.name for path in files}.union(*(re.findall(r"^def (test_\w+)", f.read_text(), re.MULTILINE) for f in files))
+    return {path.name for path in files}.union(
+        *(re.findall(r"^def (test_\w+)", f.read_text(), re.MULTILINE) for f in files)
+    )
 
 
 def faults_of(command):
@@ -63,11 +70,21 @@ def faults_of(command):
     if program == "make":
         targets = [word for word in words if "=" not in word]
         faults = [f"make has no {target}" for target in targets if target not in make_targets()]
-        for first, *rest in (shlex.split(word.removeprefix("ARGS=")) for word in words if word.startswith("ARGS=")):
+        for first, *rest in (
+            shlex.split(word.removeprefix("ARGS=")) for word in words if word.startswith("ARGS=")
+        ):
             if first == "-k":
-                faults += [f"no tests of {rest[0]}"] if sum(rest[0] in name for name in names_of_tests()) < 2 else []
+                faults += (
+                    [f"no tests of {rest[0]}"]
+                    if sum(rest[0] in name for name in names_of_tests()) < 2
+                    else []
+                )
             elif first[0] != "-":
-                faults += [f"no {first}"] if first not in bp.protocols.RUNS and not (ROOT / first).exists() else []
+                faults += (
+                    [f"no {first}"]
+                    if first not in bp.protocols.RUNS and not (ROOT / first).exists()
+                    else []
+                )
         return faults
     if Path(program).name == "python" and words[0] == "-m":
         return [] if (ROOT / words[1] / "__main__.py").exists() else [f"no module {words[1]}"]
@@ -90,7 +107,11 @@ def test_the_files_that_the_documents_name_exist(document):
     text = (ROOT / document).read_text()
     named = re.findall(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|md|yml|toml|txt|json|cff)))`", text)
     built = ("_build/", "session.json")
-    missing = [path for path in named if path not in built and "NAME" not in path and not (ROOT / path).exists()]
+    missing = [
+        path
+        for path in named
+        if path not in built and "NAME" not in path and not (ROOT / path).exists()
+    ]
     assert missing == []
 
 
@@ -148,7 +169,10 @@ def test_the_workflow_publishes_main_only_and_what_was_tested():
     assert book["on"]["push"]["branches"] == [BRANCH]
     for name in ("publish", "release"):
         assert set(book["jobs"][name]["needs"]) == {"test", "book"}
-    assert f"refs/heads/{BRANCH}" in book["jobs"]["publish"]["if"] and "pull_request" in book["jobs"]["publish"]["if"]
+    assert (
+        f"refs/heads/{BRANCH}" in book["jobs"]["publish"]["if"]
+        and "pull_request" in book["jobs"]["publish"]["if"]
+    )
     assert "refs/tags/v" in book["jobs"]["release"]["if"]
 
 
@@ -161,15 +185,25 @@ def test_the_workflow_has_the_least_permissions():
         "publish": {"pages": "write", "id-token": "write"},
         "release": {"contents": "write"},
     }
-    checkouts = [step for step in steps_of(WORKFLOWS[0]) if step.get("uses", "").startswith("actions/checkout")]
+    checkouts = [
+        step
+        for step in steps_of(WORKFLOWS[0])
+        if step.get("uses", "").startswith("actions/checkout")
+    ]
     assert checkouts and all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 def test_the_workflow_keeps_pages_notebooks_and_data(monkeypatch):
-    with_ = {step["uses"].split("@")[0]: step["with"] for step in steps_of(WORKFLOWS[0]) if "with" in step}
+    with_ = {
+        step["uses"].split("@")[0]: step["with"]
+        for step in steps_of(WORKFLOWS[0])
+        if "with" in step
+    }
     assert with_["actions/upload-pages-artifact"]["path"] == "_build/html"
     assert with_["actions/upload-artifact"]["path"] == "notebooks/*.ipynb"
-    for name in re.findall(r"\S+\.(?:toml|txt)", with_["actions/setup-python"]["cache-dependency-path"]):
+    for name in re.findall(
+        r"\S+\.(?:toml|txt)", with_["actions/setup-python"]["cache-dependency-path"]
+    ):
         assert (ROOT / name).is_file()
     monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # as on the runner
     assert Path(with_["actions/cache"]["path"]).expanduser() == Path(data._cache_folder())
@@ -177,7 +211,13 @@ def test_the_workflow_keeps_pages_notebooks_and_data(monkeypatch):
 
 
 def test_no_package_host_is_named():
-    files = [*WORKFLOWS, *(ROOT / name for name in [*DOCUMENTS, "CHANGELOG.md", "CITATION.cff", "book/data_terms.md"])]
+    files = [
+        *WORKFLOWS,
+        *(
+            ROOT / name
+            for name in [*DOCUMENTS, "CHANGELOG.md", "CITATION.cff", "book/data_terms.md"]
+        ),
+    ]
     host = re.compile(r"index-url|find-links|trusted-host|pypi\.|pythonhosted|anaconda\.org")
     assert [path.name for path in files if host.search(path.read_text())] == []
 
@@ -195,44 +235,68 @@ def test_the_citation_says_what_the_project_says():
 
 def test_the_citation_has_the_paper_as_the_bibliography_has_it():
     (paper,) = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
-    entry = (ROOT / "book" / "references.bib").read_text().split("{zhang2025how,")[1].split("\n}")[0]
+    entry = (
+        (ROOT / "book" / "references.bib").read_text().split("{zhang2025how,")[1].split("\n}")[0]
+    )
     field = lambda name: re.search(rf"^  {name} = {{(.*)}},$", entry, re.MULTILINE)[1]
     authors = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
-    assert (" and ".join(authors), paper["title"], str(paper["year"])) == tuple(map(field, ("author", "title", "year")))
+    assert (" and ".join(authors), paper["title"], str(paper["year"])) == tuple(
+        map(field, ("author", "title", "year"))
+    )
 
 
 def faults_of_changelog(text, version):
     """What is not as Keep a Changelog has it, or as the version of the package wants it."""
     first, *rest = re.findall(r"^## (.+)$", text, re.MULTILINE)
     faults = [] if first == "[Unreleased]" else ["does not begin with what is not released"]
-    faults += [line for line in rest if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", line)]
+    faults += [
+        line for line in rest if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", line)
+    ]
     kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
     faults += sorted(set(re.findall(r"^### (.+)$", text, re.MULTILINE)) - kinds)
     latest = rest[0] if rest else f"[{version}]"  # nothing is released yet
-    return faults + ([] if latest.startswith(f"[{version}]") else [f"the version is {version}, the latest {latest}"])
+    return faults + (
+        []
+        if latest.startswith(f"[{version}]")
+        else [f"the version is {version}, the latest {latest}"]
+    )
 
 
 def test_the_changelog_begins_with_what_is_not_released():
     assert faults_of_changelog((ROOT / "CHANGELOG.md").read_text(), PROJECT["version"]) == []
     released = "## [Unreleased]\n## [0.2.0] - 2026-12-01\n### Added\n"
     assert faults_of_changelog(released, "0.2.0") == []
-    assert faults_of_changelog(released, "0.3.0") == ["the version is 0.3.0, the latest [0.2.0] - 2026-12-01"]
+    assert faults_of_changelog(released, "0.3.0") == [
+        "the version is 0.3.0, the latest [0.2.0] - 2026-12-01"
+    ]
     wrong = "## 0.2.0\n### News\n"
-    assert faults_of_changelog(wrong, "0.2.0") == ["does not begin with what is not released", "News"]
+    assert faults_of_changelog(wrong, "0.2.0") == [
+        "does not begin with what is not released",
+        "News",
+    ]
 
 
 def test_every_data_set_is_named_with_its_licence_and_address():
     text = (ROOT / "book" / "data_terms.md").read_text()
     assert "(page-data-terms)=" in text
     assert [name for name in bp.DATASETS if f"`{name}`" not in text] == []
-    rows = {line.split("](")[1].split(")")[0]: line for line in text.splitlines() if line.startswith("| [")}
+    rows = {
+        line.split("](")[1].split(")")[0]: line
+        for line in text.splitlines()
+        if line.startswith("| [")
+    }
     entries = {entry["url"]: entry for entry in data._manifest().values()}
     assert set(rows) == set(entries)
     for url, row in rows.items():
         entry, cells = entries[url], [cell.strip() for cell in row.strip("| ").split(" | ")]
         users = [name for name in bp.DATASETS if entry in data.files(name)]
         size = f"{entry['bytes'] / 1e6:.1f} MB"
-        assert cells[1:] == [", ".join(f"`{name}`" for name in users), entry["what"], size, entry["licence"]]
+        assert cells[1:] == [
+            ", ".join(f"`{name}`" for name in users),
+            entry["what"],
+            size,
+            entry["licence"],
+        ]
 
 
 # Binder and Colab
@@ -277,7 +341,9 @@ def test_the_cell_is_added_once_and_taken_out_again(tmp_path):
     assert launch.with_cell(notebook, config).cells == notebook.cells
 
 
-distributions = cache(importlib.metadata.packages_distributions)  # it reads every package's list of files
+distributions = cache(
+    importlib.metadata.packages_distributions
+)  # it reads every package's list of files
 
 
 def packages_of(code):
@@ -287,7 +353,10 @@ def packages_of(code):
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
     names = {name.split(".")[0] for name in names} - set(re.findall(r'find_spec\("(\w+)"\)', code))
     known = distributions()
-    return {known.get(name, [name])[0] for name in names - set(sys.stdlib_module_names) - {"benchpred_utils"}}
+    return {
+        known.get(name, [name])[0]
+        for name in names - set(sys.stdlib_module_names) - {"benchpred_utils"}
+    }
 
 
 def test_on_colab_a_chapter_has_all_that_it_imports():
@@ -296,10 +365,15 @@ def test_on_colab_a_chapter_has_all_that_it_imports():
     needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"][extra]
     there = {Requirement(line).name for line in needed} | {"ipython"}
     cells = {name: pairs.read_chapter(name).cells for name in pairs.chapter_names()}
-    code = {name: [cell.source for cell in found if cell.cell_type == "code"] for name, found in cells.items()}
+    code = {
+        name: [cell.source for cell in found if cell.cell_type == "code"]
+        for name, found in cells.items()
+    }
     lacking = {name: set().union(*map(packages_of, code[name])) - there for name in code}
     assert {name: found for name, found in lacking.items() if found} == {}
-    assert packages_of("import os, vl_convert\nfrom sklearn.cluster import KMeans") - there == {"vl-convert-python"}
+    assert packages_of("import os, vl_convert\nfrom sklearn.cluster import KMeans") - there == {
+        "vl-convert-python"
+    }
 
 
 COLAB = """\
@@ -322,15 +396,26 @@ def test_on_colab_the_cell_makes_the_package_and_the_runs_found(tmp_path):
     """As on Colab but for pip, which is only recorded, and for the address, which is a folder here."""
     origin, folder = tmp_path / "origin", tmp_path / "content" / "book"
     for part in ("benchpred_utils", "book/runs", "notebooks"):
-        shutil.copytree(ROOT / part, origin / part, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb", ".*"))
+        shutil.copytree(
+            ROOT / part,
+            origin / part,
+            ignore=shutil.ignore_patterns("__pycache__", "*.ipynb", ".*"),
+        )
     identity = "-c user.name=a -c user.email=a@example.org"
-    subprocess.run(f"git init -q -b trunk && git add . && git {identity} commit -qm a", shell=True, cwd=origin, check=True)
+    subprocess.run(
+        f"git init -q -b trunk && git add . && git {identity} commit -qm a",
+        shell=True,
+        cwd=origin,
+        check=True,
+    )
     cell = launch.source(origin.as_uri(), "trunk", str(folder))
     folder.parent.mkdir()
     environment = os.environ | {"IPYTHONDIR": str(tmp_path), "PYTHONPATH": ""}
     environment.pop("BENCHPRED_RUNS", None)
     command = [sys.executable, "-c", COLAB.format(cell=cell)]
-    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        command, cwd=folder.parent, capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     place, package, runs, installed = done.stdout.strip().splitlines()[-4:]
     assert Path(place) == folder / "notebooks"
@@ -342,7 +427,9 @@ def test_on_colab_the_cell_makes_the_package_and_the_runs_found(tmp_path):
 def test_elsewhere_the_cell_does_nothing(tmp_path):
     source = launch.source("https://example.org/a/b", "trunk", str(tmp_path / "book"))
     script = f"from IPython.core.interactiveshell import InteractiveShell as S\nS.instance().run_cell({source!r}).raise_error()"
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"IPYTHONDIR": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"IPYTHONDIR": str(tmp_path)}
+    )
     assert done.returncode == 0 and not (tmp_path / "book").exists()
 
 
@@ -351,7 +438,9 @@ def open_pair(tmp_path):
     """Opens a pair whose .ipynb is the newer one, as `make book` leaves it and a clone may, in a Jupyter of some root."""
     contents = pytest.importorskip("jupyter_server.services.contents.largefilemanager")
     from jupytext import TextFileContentsManager  # noqa: F401
-    from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class as with_jupytext
+    from jupytext.sync_contentsmanager import (
+        build_sync_jupytext_contents_manager_class as with_jupytext,
+    )
 
     (tmp_path / "notebooks").mkdir()
     for name in ("pyproject.toml", "notebooks/index.md", "notebooks/index.ipynb"):
@@ -366,7 +455,9 @@ def open_pair(tmp_path):
 def test_jupyter_opens_a_chapter_whatever_the_times_of_its_files(open_pair):
     """On Binder, and by `make lab`: the written chapter with its outputs."""
     cells = open_pair("notebooks/index.ipynb")["cells"]
-    assert [cell["source"].strip() for cell in cells] == [cell.source.strip() for cell in pairs.read_chapter("index").cells]
+    assert [cell["source"].strip() for cell in cells] == [
+        cell.source.strip() for cell in pairs.read_chapter("index").cells
+    ]
     assert any(cell.get("outputs") for cell in cells)
 
 
@@ -374,7 +465,9 @@ def test_jupyter_is_started_where_it_finds_the_settings_of_the_pairs(open_pair):
     """jupytext looks for pyproject.toml no higher than Jupyter's root, which a folder after `jupyter lab` would be."""
     with pytest.raises(Exception, match="more recent than index.md"):
         open_pair("index.ipynb", root="notebooks")
-    (command,) = re.findall(r"^\t@\$\(BIN\)/jupyter lab(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (command,) = re.findall(
+        r"^\t@\$\(BIN\)/jupyter lab(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
     assert [word for word in shlex.split(command) if not word.startswith("--")] == []
     (folder,) = re.findall(r"default_url=/lab/tree/(\S+)", command)
     assert (ROOT / folder / "index.md").is_file()
@@ -387,17 +480,23 @@ def page_bytes(page):
     """The bytes of a page and of its own pictures."""
     text = page.read_text(encoding="utf-8")
     pictures = {page.parent / link for link in re.findall(r'<img[^>]* src="([^":]+)"', text)}
-    return page.stat().st_size + sum(picture.stat().st_size for picture in pictures if picture.is_file())
+    return page.stat().st_size + sum(
+        picture.stat().st_size for picture in pictures if picture.is_file()
+    )
 
 
 def test_no_page_is_heavy(book):
-    heavy = {name: size for name in page_names() if (size := page_bytes(book / name)) > MAX_PAGE_BYTES}
+    heavy = {
+        name: size for name in page_names() if (size := page_bytes(book / name)) > MAX_PAGE_BYTES
+    }
     assert heavy == {}
 
 
 def test_a_heavy_page_is_found(tmp_path):
     (tmp_path / "a.png").write_bytes(b"0" * MAX_PAGE_BYTES)
-    (tmp_path / "page.html").write_text('<img alt="a" src="a.png"> <img alt="b" src="data:image/png;base64,AA==">')
+    (tmp_path / "page.html").write_text(
+        '<img alt="a" src="a.png"> <img alt="b" src="data:image/png;base64,AA==">'
+    )
     assert page_bytes(tmp_path / "page.html") > MAX_PAGE_BYTES
 
 
@@ -433,14 +532,18 @@ A4_PIXELS = 680  # the width of the text on A4, in pixels of CSS
 def on_paper(opened, scheme):
     """What a page looks like in print, its folds closed and its scripts done."""
     page, _, _ = opened
-    page.wait_for_function("[...document.querySelectorAll('.benchpred-chart')].every(b => b.dataset.state || !b.clientWidth)")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.benchpred-chart')].every(b => b.dataset.state || !b.clientWidth)"
+    )
     page.emulate_media(media="print", color_scheme=scheme)
     page.wait_for_timeout(300)
     return page.evaluate(PAPER)
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", [name for name in page_names() if name.startswith(("notebooks/", "book/"))])
+@pytest.mark.parametrize(
+    "name", [name for name in page_names() if name.startswith(("notebooks/", "book/"))]
+)
 def test_a_printed_page_is_readable(chrome, address, name):
     """No sidebars, the whole width, nothing cut off, charts as pictures, solutions open; dark pages print as light."""
     with browser.open_page(chrome, f"{address}/{name}", A4_PIXELS, "dark") as opened:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from benchpred_utils.estimators import aipw_cross_fitted, random_sampling
 from benchpred_utils.readers import read_any, read_helm, read_lm_eval, read_results, read_scores
 from benchpred_utils.scores import Scores
@@ -35,7 +36,9 @@ def wide(tmp_path):
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
 def test_a_table_comes_back_bit_for_bit(tmp_path, rng, shape, kind):
     names = [f"{i:03d}" for i in range(7)]  # 007 is a name, not the number 7
-    frame = pd.DataFrame(rng.random((3, 7)), index=pd.Index(["b", "NA", "7"], name="model"), columns=names)
+    frame = pd.DataFrame(
+        rng.random((3, 7)), index=pd.Index(["b", "NA", "7"], name="model"), columns=names
+    )
     table = frame.reset_index()
     if shape == "long":
         table = table.melt("model", var_name="item", value_name="score")
@@ -71,15 +74,24 @@ def test_domains_of_a_long_table(wide):
         ("model,q1,q2\na,1,yes\n", r"row 2, column q2: .* is yes, .*write 0 or 1"),
         ("model,q1,q2\na,1,\nb,1,0\n", r"1 of 2 models lack scores:\n  a lacks 1 of 2 items: q2"),
         ("model,q1,q1\na,1,0\n", r"row 1: the column 'q1' comes twice"),
-        ("model,item,score\na,q1,1\na,q2,1\na,q1,0\n", r"two scores on item q1: 1 \(.*row 2\) and 0 \(.*row 4\)"),
+        (
+            "model,item,score\na,q1,1\na,q2,1\na,q1,0\n",
+            r"two scores on item q1: 1 \(.*row 2\) and 0 \(.*row 4\)",
+        ),
         ("model,q1,q2\na,1,0\na,1,0\n", r"model a has two scores on item q1"),
         ("model;q1;q2\na;1;0\n", r"separated by commas"),
         ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
         ("", r"can't be read as a table"),
         ("model,q1,q2\n", r"t\.csv has a header and no rows"),
         ("item,Item,score\nq1,q2,1\n", r"row 1: the column 'item' comes twice"),
-        ("model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\n", r"b lacks 2 of 4 items: q1, q2 \(.*t\.csv\)"),
-        ("model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\nc,x,1\n", r"only 0 .*are items named alike in all files\?"),
+        (
+            "model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\n",
+            r"b lacks 2 of 4 items: q1, q2 \(.*t\.csv\)",
+        ),
+        (
+            "model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\nc,x,1\n",
+            r"only 0 .*are items named alike in all files\?",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_table_is_said_with_its_place(wide, text, says):
@@ -125,7 +137,9 @@ def test_logs_of_the_harness():
     scores = read_lm_eval(LOGS / "sources", metric="acc")
     assert scores.models.tolist() == ["adder-0100", "adder-0200", "adder-0400", "adder-0800"]
     assert scores.items.tolist() == [f"sums:{i}" for i in range(24)]
-    assert scores.accuracy == pytest.approx([11 / 24, 14 / 24, 15 / 24, 21 / 24])  # as the harness printed them
+    assert scores.accuracy == pytest.approx(
+        [11 / 24, 14 / 24, 15 / 24, 21 / 24]
+    )  # as the harness printed them
     files = sorted((LOGS / "sources").rglob("*.jsonl"))
     assert (read_lm_eval(files[::-1], metric="acc").items == scores.items).all()
     assert read_lm_eval({"mine": files[0]}, metric="acc").models.tolist() == ["mine"]
@@ -152,14 +166,20 @@ def test_some_items_only_and_the_same_questions():
         with pytest.raises(ValueError, match="adder-1600 lacks 12 of 24 items"):
             read_any(everything, metric="acc")
         assert read_any(everything, metric="acc", missing="drop").n_items == 12
-    assert results.index.tolist() == [f"sums:{i}" for i in json.loads((LOGS / "samples.json").read_text())["sums"]]
+    assert results.index.tolist() == [
+        f"sums:{i}" for i in json.loads((LOGS / "samples.json").read_text())["sums"]
+    ]
 
 
 def test_another_question_under_the_same_number_is_told(tmp_path):
     log = next((LOGS / "target").rglob("*.jsonl"))
     (tmp_path / "new").mkdir()
-    (tmp_path / "new" / log.name).write_text(log.read_text().replace('"doc_hash": "', '"doc_hash": "0'))
-    with pytest.warns(UserWarning, match="12 items are not the same question in all files, the first is sums:0"):
+    (tmp_path / "new" / log.name).write_text(
+        log.read_text().replace('"doc_hash": "', '"doc_hash": "0')
+    )
+    with pytest.warns(
+        UserWarning, match="12 items are not the same question in all files, the first is sums:0"
+    ):
         read_lm_eval([log, tmp_path / "new"], metric="acc")
 
 
@@ -174,7 +194,10 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         ),
         (lambda text: "\n", "is empty; was the run cut off"),
         (lambda text: '{"doc_id": 0}\n', "holds no metric"),
-        (lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'), ""),  # no ends of lines
+        (
+            lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'),
+            "",
+        ),  # no ends of lines
         (lambda text: text.replace('"acc": 0.0', '"f1": 0.0', 1), r"line 1 has no acc"),
         (
             lambda text: text + text.splitlines()[0].replace('"acc": 0.0', '"acc": 1.0') + "\n",
@@ -182,7 +205,10 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         ),
         (lambda text: text + text.splitlines()[0] + "\n", ""),
         (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
-        (lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""), ""),  # as older versions write
+        (
+            lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""),
+            "",
+        ),  # as older versions write
     ],
 )
 def test_logs_that_are_odd(tmp_path, change, says):
@@ -192,13 +218,20 @@ def test_logs_that_are_odd(tmp_path, change, says):
         with pytest.raises(ValueError, match=says):
             read_lm_eval(path, metric="acc")
     else:
-        assert read_lm_eval(path, metric="acc").accuracy[0] in (pytest.approx(11 / 12), pytest.approx(11 / 24))
+        assert read_lm_eval(path, metric="acc").accuracy[0] in (
+            pytest.approx(11 / 12),
+            pytest.approx(11 / 24),
+        )
 
 
 def test_a_score_that_is_empty_in_a_log_is_told(tmp_path):
     path = tmp_path / "samples_sums.jsonl"
-    path.write_text(next((LOGS / "target").rglob("*.jsonl")).read_text().replace('"acc": 0.0', '"acc": null', 1))
-    with pytest.warns(UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score and is left out"):
+    path.write_text(
+        next((LOGS / "target").rglob("*.jsonl")).read_text().replace('"acc": 0.0', '"acc": null', 1)
+    )
+    with pytest.warns(
+        UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score and is left out"
+    ):
         assert "sums:0" not in read_results(path, metric="acc")
 
 
@@ -207,7 +240,11 @@ def test_several_tasks_are_domains(tmp_path):
     for task in ("one", "two"):
         (tmp_path / f"samples_{task}_2026-01-02T03-04-05.678.jsonl").write_text(log)
     scores = read_lm_eval(tmp_path, metric="acc")
-    assert scores.n_items == 24 and set(scores.domains) == {"one", "two"} and scores.items[0] == "one:0"
+    assert (
+        scores.n_items == 24
+        and set(scores.domains) == {"one", "two"}
+        and scores.items[0] == "one:0"
+    )
     with pytest.raises(ValueError, match="holds no samples_"):
         read_lm_eval(LOGS / "tasks")
 
@@ -217,9 +254,15 @@ def test_several_tasks_are_domains(tmp_path):
 
 def test_a_run_of_helm():
     scores = read_helm(LOGS / "helm", metric="exact_match")
-    assert scores.models.tolist() == ["simple/model1"] and scores.items[0] == "simple_mcqa/id38" and scores.n_items == 6
+    assert (
+        scores.models.tolist() == ["simple/model1"]
+        and scores.items[0] == "simple_mcqa/id38"
+        and scores.n_items == 6
+    )
     assert (scores.values == 0).all()  # that model only ever repeats the end of its prompt
-    with pytest.raises(ValueError, match="per_instance_stats.json has 27 metrics; say which: .*'exact_match'"):
+    with pytest.raises(
+        ValueError, match="per_instance_stats.json has 27 metrics; say which: .*'exact_match'"
+    ):
         read_helm(LOGS / "helm")
     with pytest.raises(ValueError, match="no run of HELM is there"):
         read_helm(LOGS / "sources")
@@ -230,17 +273,28 @@ def test_helm_runs_of_several_models_trials_and_perturbations(tmp_path):
     for model, right in (("a/x", [1.0, 0.0]), ("b/y", [0.0, 1.0])):
         run = tmp_path / f"mmlu:subject=law,model={model.replace('/', '_')},k=5"
         run.mkdir()
-        stat = lambda value: {"name": {"name": "exact_match", "split": "test"}, "count": 1, "mean": value}
+        stat = lambda value: {
+            "name": {"name": "exact_match", "split": "test"},
+            "count": 1,
+            "mean": value,
+        }
         entries = [
             {"instance_id": f"id{i}", "train_trial_index": t, "stats": [stat(v)]}
             for i in (1, 10, 2)
             for t, v in enumerate(right)
         ]
         entries += [
-            {"instance_id": "id1", "perturbation": {"name": "typos"}, "train_trial_index": 0, "stats": [stat(0.0)]}
+            {
+                "instance_id": "id1",
+                "perturbation": {"name": "typos"},
+                "train_trial_index": 0,
+                "stats": [stat(0.0)],
+            }
         ]
         (run / "per_instance_stats.json").write_text(json.dumps(entries))
-        (run / "run_spec.json").write_text(json.dumps({"name": run.name, "adapter_spec": {"model": model}}))
+        (run / "run_spec.json").write_text(
+            json.dumps({"name": run.name, "adapter_spec": {"model": model}})
+        )
     scores = read_helm(tmp_path)
     assert scores.models.tolist() == ["a/x", "b/y"] and (scores.values == 0.5).all()
     assert scores.items.tolist() == [f"mmlu:subject=law,k=5/id{i}" for i in (1, 2, 10)]
@@ -272,7 +326,10 @@ def test_helm_files_that_are_odd(tmp_path):
     entries = json.loads(file.read_text())
     again = json.loads(json.dumps(entries[0]).replace('"mean": 0.0', '"mean": 1.0'))
     file.write_text(json.dumps([*entries, again]))
-    with pytest.raises(ValueError, match=r"per_instance_stats.json, instance id60: exact_match is 0.0 and 1.0; delete"):
+    with pytest.raises(
+        ValueError,
+        match=r"per_instance_stats.json, instance id60: exact_match is 0.0 and 1.0; delete",
+    ):
         read_helm(run, metric="exact_match")
     file.write_text('{"a": 1}')
     with pytest.raises(ValueError, match="run: its files are not as HELM writes them"):
@@ -309,6 +366,8 @@ def test_a_session_with_scores_between(graded, mode):
 def test_estimators_with_scores_between(graded, estimator, rng):
     sources, target = graded
     core = np.stack([rng.permutation(60)[:20] for _ in range(400)])
-    value, lower, upper = (end[:, 0] for end in estimator(sources.values, core, target[core][:, None, :]))
+    value, lower, upper = (
+        end[:, 0] for end in estimator(sources.values, core, target[core][:, None, :])
+    )
     assert abs(value.mean() - target.mean()) < 3.5 * value.std(ddof=1) / 20
     assert ((lower <= target.mean()) & (target.mean() <= upper)).mean() >= 0.9

@@ -11,7 +11,10 @@ from benchpred_utils import inference, keys, protocols, runs
 from benchpred_utils.protocols import Experiment
 
 CHEAP = ("random_sampling", "random_sampling_learn", "aipw")
-TINY = (Experiment("tiny", "interpolation", 50, CHEAP, 6), Experiment("tiny", "extrapolation", 0.2, ("k_center_greedy",), 4))
+TINY = (
+    Experiment("tiny", "interpolation", 50, CHEAP, 6),
+    Experiment("tiny", "extrapolation", 0.2, ("k_center_greedy",), 4),
+)
 
 
 @pytest.fixture
@@ -32,7 +35,9 @@ def test_what_is_made_is_what_is_loaded(tiny):
     made, loaded = make(), runs.load("tiny")
     assert set(loaded) == {"summary", "changes", "models", "costs"}
     for name, table in made.items():
-        pd.testing.assert_frame_equal(loaded[name], table.reset_index(drop=True), check_dtype=False, rtol=1e-5)
+        pd.testing.assert_frame_equal(
+            loaded[name], table.reset_index(drop=True), check_dtype=False, rtol=1e-5
+        )
     assert not list(tiny.glob("*.partial"))
 
 
@@ -41,15 +46,25 @@ def test_the_tables_are_those_of_the_records(tiny):
     found = protocols.records(TINY[0])
     expected = inference.summarise(found)
     summary = tables["summary"]
-    assert summary.method.tolist() == [*CHEAP, "k_center_greedy"]  # random_sampling's row is not repeated
+    assert summary.method.tolist() == [
+        *CHEAP,
+        "k_center_greedy",
+    ]  # random_sampling's row is not repeated
     assert summary.gap[:3].tolist() == pytest.approx(expected.gap.tolist())
     assert set(zip(summary.asked, summary.budget)) == {(50, 50), (0.2, 12)}
-    assert set(tables["models"].asked) == {50} and len(tables["models"]) == len(inference.per_model(found))
+    assert set(tables["models"].asked) == {50} and len(tables["models"]) == len(
+        inference.per_model(found)
+    )
     changes = tables["changes"].set_index("method")
     assert set(changes.index) == {*CHEAP, "k_center_greedy"} - {"random_sampling"}
     assert changes.p_holm["k_center_greedy"] == changes.p["k_center_greedy"]  # a family of its own
-    assert (changes.p_holm[["random_sampling_learn", "aipw"]] >= changes.p[["random_sampling_learn", "aipw"]]).all()
-    assert changes.p_holm.min() == pytest.approx(min(1, changes.p.min() * (1 + (changes.p.idxmin() != "k_center_greedy"))))
+    assert (
+        changes.p_holm[["random_sampling_learn", "aipw"]]
+        >= changes.p[["random_sampling_learn", "aipw"]]
+    ).all()
+    assert changes.p_holm.min() == pytest.approx(
+        min(1, changes.p.min() * (1 + (changes.p.idxmin() != "k_center_greedy")))
+    )
 
 
 def test_the_number_of_workers_changes_nothing(tiny):
@@ -73,7 +88,13 @@ def test_a_run_that_does_not_belong_is_refused(tiny, monkeypatch, what):
         path.write_text(path.read_text().replace("aipw", "pca"))
     else:
         (tiny / "run.json").unlink()
-    part = "never made" if what == "interrupted" else "tables are not" if what == "tables" else f"its {what} changed"
+    part = (
+        "never made"
+        if what == "interrupted"
+        else "tables are not"
+        if what == "tables"
+        else f"its {what} changed"
+    )
     with pytest.raises(runs.StaleRun, match=f"run 'tiny' can't be used: .*{part}.*make runs"):
         runs.load("tiny")
 
@@ -81,7 +102,9 @@ def test_a_run_that_does_not_belong_is_refused(tiny, monkeypatch, what):
 def test_an_interrupted_run_leaves_the_stored_one(tiny, monkeypatch):
     make()
     before = {path.name: path.read_bytes() for path in tiny.iterdir()}
-    monkeypatch.setattr(runs, "_tables", lambda experiment: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        runs, "_tables", lambda experiment: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         make()
     assert {path.name: path.read_bytes() for path in tiny.iterdir()} == before
@@ -106,7 +129,9 @@ def test_measured_tables_need_no_key(tiny):
 
 
 def test_an_unknown_run_is_named():
-    with pytest.raises(ValueError, match="no run 'all'; there are protocol, mmlu_math, frontier, coverage, newest"):
+    with pytest.raises(
+        ValueError, match="no run 'all'; there are protocol, mmlu_math, frontier, coverage, newest"
+    ):
         runs.load("all")
 
 
@@ -146,12 +171,24 @@ def test_a_random_sample_of_the_stored_rows_comes_out_again(name, load):
     for dataset in datasets:
         load(dataset)
     seed = int(time.time() // 86400)
-    stored = runs.load(name)["summary"].set_index(["benchmark", "split", "asked", "method"]).sort_index()
-    for i in np.random.default_rng(seed).choice(len(experiments), max(1, 600 // experiments[0].trials), replace=False):
+    stored = (
+        runs.load(name)["summary"].set_index(["benchmark", "split", "asked", "method"]).sort_index()
+    )
+    for i in np.random.default_rng(seed).choice(
+        len(experiments), max(1, 600 // experiments[0].trials), replace=False
+    ):
         experiment = experiments[i]
         again = inference.summarise(protocols.records(experiment)).set_index("method")
         for method in experiment.methods:
             row = stored.loc[experiment.scores, experiment.split, experiment.budget, method]
             tolerance = 1e-5 + 0.05 * (row.gap_high - row.gap_low)
-            assert again.gap[method] == pytest.approx(row.gap, abs=tolerance), (seed, experiment, method)
-            assert again.bias[method] == pytest.approx(row.bias, abs=tolerance), (seed, experiment, method)
+            assert again.gap[method] == pytest.approx(row.gap, abs=tolerance), (
+                seed,
+                experiment,
+                method,
+            )
+            assert again.bias[method] == pytest.approx(row.bias, abs=tolerance), (
+                seed,
+                experiment,
+                method,
+            )

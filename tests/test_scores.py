@@ -21,7 +21,10 @@ def bad(value):
         (dict(values=[1.0, 0.0]), r"two dimensions.*\(2,\)"),
         (dict(values=np.ones((2, 2, 2))), "two dimensions"),
         (dict(values=np.ones((2, 1))), "2 models x 1 items; at least 1 x 2"),
-        (dict(values=bad(np.nan), models=["a", "b"]), r"1 of 6 scores are missing.*model 1 \(b\), item 2"),
+        (
+            dict(values=bad(np.nan), models=["a", "b"]),
+            r"1 of 6 scores are missing.*model 1 \(b\), item 2",
+        ),
         (dict(values=bad(1.5)), r"outside \[0, 1\].*model 1, item 2 \(value 1.5\)"),
         (dict(values=bad(-0.1)), r"outside \[0, 1\]"),
         (dict(values=bad(np.inf)), r"outside \[0, 1\]"),
@@ -31,7 +34,10 @@ def bad(value):
         (dict(values=OK, domains=["x"]), "domains must be one label for each of the 3 items"),
         (dict(values=OK, dates=["2024-01-01"]), "dates must be one label for each of the 2 models"),
         (dict(values=OK, dates=["2024-01-01", "soon"]), "dates must be ranks or ISO dates"),
-        (dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]), "dates lack one for 1 models, the first is b"),
+        (
+            dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]),
+            "dates lack one for 1 models, the first is b",
+        ),
     ],
 )
 def test_a_wrong_matrix_is_refused_with_its_culprit(kwargs, message):
@@ -65,17 +71,24 @@ def test_names_are_made_or_taken_from_a_data_frame():
 
 
 def test_select_keeps_labels_with_their_rows_and_columns():
-    scores = Scores(OK, models=["a", "b"], domains=["x", "y", "z"], dates=["2024-01-02", "2023-01-02"])
+    scores = Scores(
+        OK, models=["a", "b"], domains=["x", "y", "z"], dates=["2024-01-02", "2023-01-02"]
+    )
     part = scores.select(models=[1], items=np.array([True, False, True]))
     assert part.values.tolist() == [[0.5, 1.0]]
     assert (part.models.tolist(), part.domains.tolist()) == (["b"], ["x", "z"])
     assert str(part.dates[0]) == "2023-01-02"
     assert not part.values.flags.writeable
     same = Scores(scores.values, scores.models, scores.items, scores.domains, scores.dates).select()
-    assert all(np.array_equal(getattr(same, f), getattr(scores, f)) for f in ("values", "models", "items", "domains", "dates"))
+    assert all(
+        np.array_equal(getattr(same, f), getattr(scores, f))
+        for f in ("values", "models", "items", "domains", "dates")
+    )
 
 
-@pytest.mark.parametrize("choice", [dict(models=[0, 0]), dict(items=[1]), dict(models=[]), dict(items=[2, 1, 2])])
+@pytest.mark.parametrize(
+    "choice", [dict(models=[0, 0]), dict(items=[1]), dict(models=[]), dict(items=[2, 1, 2])]
+)
 def test_a_selection_is_checked(choice):
     with pytest.raises(ValueError, match="at least . (model|items), each only once"):
         Scores(OK).select(**choice)

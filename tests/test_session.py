@@ -19,7 +19,11 @@ from benchpred_utils.scores import Scores
 from benchpred_utils.sequences import BettingSequence
 from benchpred_utils.session import ODDS, EvaluationSession, SequentialDraws, misfit
 
-MODES = {"budget": {"budget": 20}, "few rounds": {"budget": 20, "rounds": 3}, "precision": {"precision": 0.1}}
+MODES = {
+    "budget": {"budget": 20},
+    "few rounds": {"budget": 20, "rounds": 3},
+    "precision": {"precision": 0.1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,9 @@ def test_every_step_is_unbiased_and_no_gambler_gains_at_the_true_mean(rng, targe
         np.testing.assert_allclose(chances @ np.cumprod(factor, axis=1), 1)  # a martingale
 
 
-@pytest.mark.parametrize("what", ["good sources", "sources of other items", "a target near the ceiling"])
+@pytest.mark.parametrize(
+    "what", ["good sources", "sources of other items", "a target near the ceiling"]
+)
 def test_the_confidence_sequence_covers_at_all_looks_together(rng, matrix, what):
     source, target = matrix[:-1], matrix[-1]
     if what == "sources of other items":
@@ -121,12 +127,22 @@ def test_a_sequence_that_rejects_every_mean_falls_back_on_what_is_certain():
 def test_the_boundary_of_a_look_is_where_a_gambler_has_earned_enough(rng):
     sequence = BettingSequence(3, 0.05)
     for _ in range(300):
-        sequence.bet(np.full(3, 0.5), rng.choice([-0.5, 0.5], 3, p=[0.3, 0.7]), np.full(3, 0.2), np.full(3, -0.5), np.full(3, 0.5))
+        sequence.bet(
+            np.full(3, 0.5),
+            rng.choice([-0.5, 0.5], 3, p=[0.3, 0.7]),
+            np.full(3, 0.2),
+            np.full(3, -0.5),
+            np.full(3, 0.5),
+        )
     for _ in range(3):  # each goes 12 halvings further
         sequence.look(np.zeros(3), np.ones(3))
     e, up, down, _ = sequence.steps
-    np.testing.assert_allclose(np.log1p(up * (e - sequence.lower)).sum(axis=0), np.log(40), atol=0.01)
-    np.testing.assert_allclose(np.log1p(-down * (e - sequence.upper)).sum(axis=0), np.log(40), atol=0.01)
+    np.testing.assert_allclose(
+        np.log1p(up * (e - sequence.lower)).sum(axis=0), np.log(40), atol=0.01
+    )
+    np.testing.assert_allclose(
+        np.log1p(-down * (e - sequence.upper)).sum(axis=0), np.log(40), atol=0.01
+    )
     assert (sequence.lower < sequence.value).all() and (sequence.value < sequence.upper).all()
     assert (sequence.variance > 0).all()
 
@@ -161,9 +177,13 @@ def test_all_items_leave_no_doubt(scores, ask, matrix):
     "options, portions",
     [({}, [2] * 10), ({"rounds": 10}, [2] * 10), ({"rounds": np.int64(3)}, [7, 7, 6]), ({"rounds": 1}, [20]), ({"rounds": 99}, [1] * 20)],
 )  # fmt: skip
-def test_a_budget_is_asked_for_in_as_many_rounds_as_are_wanted(scores, ask, tmp_path, options, portions):
+def test_a_budget_is_asked_for_in_as_many_rounds_as_are_wanted(
+    scores, ask, tmp_path, options, portions
+):
     path, asked = tmp_path / "session.json", []
-    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(3), path=path, **options)
+    session = EvaluationSession(
+        scores, budget=20, rng=np.random.default_rng(3), path=path, **options
+    )
     while not session.done:
         asked.append(len(session.next_items()))
         session.record(*ask(session.next_items()))
@@ -174,10 +194,14 @@ def test_a_budget_is_asked_for_in_as_many_rounds_as_are_wanted(scores, ask, tmp_
 def test_any_number_of_rounds_is_unbiased_and_more_of_them_are_more_precise(rng):
     """A target better than nearly all sources: what is open for it only its own results tell."""
     place, error = np.arange(100), {}
-    scores = Scores(((place < rng.integers(10, 90, (30, 1))) != (rng.random((30, 100)) < 0.05)).astype(float))
+    scores = Scores(
+        ((place < rng.integers(10, 90, (30, 1))) != (rng.random((30, 100)) < 0.05)).astype(float)
+    )
     results = dict(zip(scores.items.tolist(), (place < 80) * 1.0))
     for rounds in (1, 2, 10):
-        sessions = [EvaluationSession(scores, budget=20, rounds=rounds, rng=rng) for _ in range(150)]
+        sessions = [
+            EvaluationSession(scores, budget=20, rounds=rounds, rng=rng) for _ in range(150)
+        ]
         for session in sessions:
             finish(session, lambda items: (items, [results[item] for item in items]))
         error[rounds] = np.array([session.estimate().value for session in sessions]) - 0.8
@@ -188,7 +212,12 @@ def test_any_number_of_rounds_is_unbiased_and_more_of_them_are_more_precise(rng)
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("mode", MODES)
 def test_awkward_sources_make_no_trouble(rng, mode):
-    for source in [*awkward(rng).values(), rng.integers(0, 2, (1, 60)).astype(float), np.zeros((4, 60)), np.ones((4, 60))]:
+    for source in [
+        *awkward(rng).values(),
+        rng.integers(0, 2, (1, 60)).astype(float),
+        np.zeros((4, 60)),
+        np.ones((4, 60)),
+    ]:
         for target in (np.arange(60) % 2.0, np.ones(60), np.zeros(60), rng.random(60)):
             scores = Scores(source)
             results = dict(zip(scores.items.tolist(), target))
@@ -213,7 +242,9 @@ def test_on_the_way_a_fixed_budget_has_only_certain_bounds(scores, ask, matrix):
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_the_order_and_the_portions_of_the_records_do_not_matter(scores, ask, mode, data):
-    plain, mixed = (EvaluationSession(scores, rng=np.random.default_rng(5), **MODES[mode]) for _ in range(2))
+    plain, mixed = (
+        EvaluationSession(scores, rng=np.random.default_rng(5), **MODES[mode]) for _ in range(2)
+    )
     for _ in range(3):
         plain.record(*ask(plain.next_items()))
         portion = data.draw(st.permutations(mixed.next_items()))
@@ -228,12 +259,18 @@ def test_the_order_and_the_portions_of_the_records_do_not_matter(scores, ask, mo
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mode, tmp_path):
-    session = EvaluationSession(scores, rng=np.random.default_rng(5), path=tmp_path / "s.json", **MODES[mode])
+    session = EvaluationSession(
+        scores, rng=np.random.default_rng(5), path=tmp_path / "s.json", **MODES[mode]
+    )
     while len(session.next_items()) < 2:
         session.record(*ask(session.next_items()))
     first, second, *_ = session.next_items()
     session.record(first, 1)
-    other = next(item for item in scores.items.tolist() if item not in session._results and item not in session._asked)
+    other = next(
+        item
+        for item in scores.items.tolist()
+        if item not in session._results and item not in session._asked
+    )
     before, stored = copy.deepcopy(session._results), (tmp_path / "s.json").read_text()
     for items, results, message in [
         ([second, other], [1, 1], "was not asked for"),
@@ -262,13 +299,38 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         (ValueError, "give either budget", scores, {"rng": rng}),
         (ValueError, "give either budget", scores, {"budget": 10, "precision": 0.1, "rng": rng}),
         (ValueError, "half-width between 0 and 0.5", scores, {"precision": 0.0, "rng": rng}),
-        (ValueError, "half-width between 0 and 0.5", scores, {"precision": float("nan"), "rng": rng}),
+        (
+            ValueError,
+            "half-width between 0 and 0.5",
+            scores,
+            {"precision": float("nan"), "rng": rng},
+        ),
         (ValueError, "between 1 and 60", scores, {"budget": 61, "rng": rng}),
         (ValueError, "between 1 and 60", scores, {"budget": 0, "rng": rng}),
-        (ValueError, "rounds is 0; it must be a whole number", scores, {"budget": 10, "rounds": 0, "rng": rng}),
-        (ValueError, "rounds is 2.5; it must be", scores, {"budget": 10, "rounds": 2.5, "rng": rng}),
-        (ValueError, "rounds is True; it must be", scores, {"budget": 10, "rounds": True, "rng": rng}),
-        (ValueError, "rounds is 3, but with a precision", scores, {"precision": 0.1, "rounds": 3, "rng": rng}),
+        (
+            ValueError,
+            "rounds is 0; it must be a whole number",
+            scores,
+            {"budget": 10, "rounds": 0, "rng": rng},
+        ),
+        (
+            ValueError,
+            "rounds is 2.5; it must be",
+            scores,
+            {"budget": 10, "rounds": 2.5, "rng": rng},
+        ),
+        (
+            ValueError,
+            "rounds is True; it must be",
+            scores,
+            {"budget": 10, "rounds": True, "rng": rng},
+        ),
+        (
+            ValueError,
+            "rounds is 3, but with a precision",
+            scores,
+            {"precision": 0.1, "rounds": 3, "rng": rng},
+        ),
     ]:
         with pytest.raises(error, match=message):
             EvaluationSession(source, **arguments)
@@ -277,17 +339,23 @@ def test_arguments_that_can_not_be_used(scores, matrix):
 # --- warnings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", ["better than every source", "worse than every source", "unlike every source"])
+@pytest.mark.parametrize(
+    "words", ["better than every source", "worse than every source", "unlike every source"]
+)
 def test_a_target_beyond_the_sources_or_unlike_them_is_told(rng, words):
     place = np.arange(100)
-    source = (place < rng.integers(25, 75, (30, 1))) != (rng.random((30, 100)) < 0.05)  # hard items last, 5% luck
+    source = (place < rng.integers(25, 75, (30, 1))) != (
+        rng.random((30, 100)) < 0.05
+    )  # hard items last, 5% luck
     target = {"better": np.ones(100), "worse": np.zeros(100), "unlike": place % 2}[words.split()[0]]
     scores = Scores(source.astype(float))
     results = dict(zip(scores.items.tolist(), target))
     session = EvaluationSession(scores, budget=60, rng=rng)
     finish(session, lambda items: (items, [results[item] for item in items]))
     assert any(words in warning for warning in session.estimate().warnings)
-    session = EvaluationSession(scores, budget=60, rng=rng)  # a negative control: a target like the sources
+    session = EvaluationSession(
+        scores, budget=60, rng=rng
+    )  # a negative control: a target like the sources
     results = dict(zip(scores.items.tolist(), (place < 50) * 1.0))
     finish(session, lambda items: (items, [results[item] for item in items]))
     assert session.estimate().warnings == ()
@@ -296,7 +364,9 @@ def test_a_target_beyond_the_sources_or_unlike_them_is_told(rng, words):
 def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
     model = working_model(matrix)
     z = rng.normal(size=(500, model.x.shape[1]))
-    targets = (rng.random((500, 60)) < 1 / (1 + np.exp(-(z @ model.x.T + model.offset)))).astype(float)
+    targets = (rng.random((500, 60)) < 1 / (1 + np.exp(-(z @ model.x.T + model.offset)))).astype(
+        float
+    )
     items = np.tile(rng.permutation(60), (500, 1))
     evidence = misfit(model, items, np.take_along_axis(targets, items, axis=1))
     assert (evidence > np.log(ODDS)).mean() <= 1 / ODDS
@@ -325,7 +395,9 @@ def test_a_resumed_session_goes_on_as_if_nothing_had_happened(scores, ask, mode,
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(scores, ask, matrix, mode, tmp_path):
+def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(
+    scores, ask, matrix, mode, tmp_path
+):
     early, path = scores.select(models=range(8)), tmp_path / "session.json"
     session = EvaluationSession(early, rng=np.random.default_rng(4), path=path, **MODES[mode])
     asked = session.next_items()
@@ -376,14 +448,21 @@ KILLED = textwrap.dedent("""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that can't be caught")
-@pytest.mark.parametrize("when, kept", [("after a save", 8), ("before the new file takes the old one's place", 7)])
+@pytest.mark.parametrize(
+    "when, kept", [("after a save", 8), ("before the new file takes the old one's place", 7)]
+)
 def test_a_killed_session_loses_nothing_that_was_saved(matrix, scores, ask, tmp_path, when, kept):
     np.save(tmp_path / "matrix.npy", matrix)
     path = tmp_path / "session.json"
     command = [sys.executable, "-c", KILLED, str(tmp_path / "matrix.npy"), str(path), when]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    done = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    session, whole = EvaluationSession.resume(path, scores), EvaluationSession(scores, budget=20, rng=np.random.default_rng(8))
+    session, whole = (
+        EvaluationSession.resume(path, scores),
+        EvaluationSession(scores, budget=20, rng=np.random.default_rng(8)),
+    )
     assert session.estimate().n == kept
     finish(session, ask)
     finish(whole, ask)
@@ -414,7 +493,11 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
         EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
     flipped = matrix[:-1].copy()
     flipped[3, 5] = 1 - flipped[3, 5]
-    for other in (Scores(flipped), Scores(matrix), Scores(matrix[:-1], items=[f"q{i}" for i in range(60)])):
+    for other in (
+        Scores(flipped),
+        Scores(matrix),
+        Scores(matrix[:-1], items=[f"q{i}" for i in range(60)]),
+    ):
         with pytest.raises(ValueError, match="other source scores"):
             EvaluationSession.resume(path, other)
     (tmp_path / "half.json").write_text(path.read_text()[:300])

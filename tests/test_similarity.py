@@ -25,7 +25,9 @@ def test_the_directions_are_each_other_turned_round(matrix):
     turned = bp.pairwise_similarity(b, a, "backward").T
     assert bp.pairwise_similarity(a, b, "forward") == pytest.approx(turned, abs=1e-15)
     for kind in ("agreement", "kappa"):
-        assert bp.pairwise_similarity(a, b, kind) == pytest.approx(bp.pairwise_similarity(b, a, kind).T, abs=1e-15)
+        assert bp.pairwise_similarity(a, b, kind) == pytest.approx(
+            bp.pairwise_similarity(b, a, kind).T, abs=1e-15
+        )
 
 
 def test_the_same_opposite_and_unrelated_models(rng):
@@ -68,7 +70,9 @@ def test_top_k_runs_from_the_maximum_to_the_mean(matrix):
 def test_a_core_set_of_everything_is_the_whole(matrix, rng):
     source, target, core = matrix[:20], matrix[20:], rng.permutation(60)
     whole = bp.model_similarity(source, target, over=5)
-    assert bp.model_similarity(source[:, core], target[:, core], over=5) == pytest.approx(whole, abs=1e-12)
+    assert bp.model_similarity(source[:, core], target[:, core], over=5) == pytest.approx(
+        whole, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,7 +82,9 @@ def test_any_array_library(kind, over, matrix):
     strict = lambda values: array_api_strict.asarray(values, device=device)
     found = bp.model_similarity(strict(matrix[:20]), strict(matrix[20:]), kind, over)
     found = np.asarray(found.to_device(array_api_strict.Device("CPU_DEVICE")))
-    assert found == pytest.approx(bp.model_similarity(matrix[:20], matrix[20:], kind, over), rel=1e-12)
+    assert found == pytest.approx(
+        bp.model_similarity(matrix[:20], matrix[20:], kind, over), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,11 +98,18 @@ def test_blocks_of_models_and_scores_in_bytes_change_nothing(kind, dtype, matrix
         for bound in (2_500, 10_000, 10**6):  # 3 models by 1, 10 by 4, all
             found = bp.pairwise_similarity(first, second, kind, max_memory=bound)
             assert type(found) is type(first)
-            found = found if isinstance(found, np.ndarray) else found.to_device(array_api_strict.Device("CPU_DEVICE"))
+            found = (
+                found
+                if isinstance(found, np.ndarray)
+                else found.to_device(array_api_strict.Device("CPU_DEVICE"))
+            )
             assert np.array_equal(np.asarray(found), expected)  # sums of 0 and 1 are exact
     mixed = bp.pairwise_similarity(scores, matrix[:7], kind)
     assert mixed.dtype == np.float64 and np.array_equal(mixed, expected)
-    with pytest.raises(ValueError, match="max_memory is 2,000 bytes, and the smallest part takes 2,176; allow as many"):
+    with pytest.raises(
+        ValueError,
+        match="max_memory is 2,000 bytes, and the smallest part takes 2,176; allow as many",
+    ):
         bp.pairwise_similarity(matrix, matrix, kind, max_memory=2_000)
 
 
@@ -125,7 +138,9 @@ def test_the_bound_on_memory_holds(shape, rng):
 
 
 def test_what_is_refused(matrix):
-    with pytest.raises(ValueError, match="kind is 'cosine'; use one of agreement, kappa, forward, backward"):
+    with pytest.raises(
+        ValueError, match="kind is 'cosine'; use one of agreement, kappa, forward, backward"
+    ):
         bp.pairwise_similarity(matrix, matrix, "cosine")
     for over in ("median", 2.5, True, None):
         with pytest.raises(ValueError, match="use 'mean', 'max' or a number of sources"):

@@ -9,9 +9,15 @@ def test_populations_predict_as_their_names_say(rng):
     correlation = {}
     for prediction in simulation.PREDICTIONS:
         s, g = simulation.population(20_000, rng, prediction)
-        assert set(np.unique(s)) == {0.0, 1.0} and abs(s.mean() - 2 / 3) < 0.02  # Beta(2, 1) has mean 2/3
+        assert (
+            set(np.unique(s)) == {0.0, 1.0} and abs(s.mean() - 2 / 3) < 0.02
+        )  # Beta(2, 1) has mean 2/3
         correlation[prediction] = np.corrcoef(s, g)[0, 1]
-    assert correlation["good"] > 0.4 and correlation["harmful"] < -0.4 and abs(correlation["useless"]) < 0.03
+    assert (
+        correlation["good"] > 0.4
+        and correlation["harmful"] < -0.4
+        and abs(correlation["useless"]) < 0.03
+    )
     with pytest.raises(ValueError, match="prediction is 'perfect'"):
         simulation.population(10, rng, "perfect")
 
@@ -30,7 +36,10 @@ def test_rmse_falls_with_the_root_of_n(prediction, rng):
     s, g = simulation.population(5_000, rng, prediction)
     sizes = np.array([25, 50, 100, 200, 400])
     rmse = [
-        (simulation.replicate(estimators.difference, g, s[None], n, 4_000, rng).value - s.mean()).std() for n in sizes
+        (
+            simulation.replicate(estimators.difference, g, s[None], n, 4_000, rng).value - s.mean()
+        ).std()
+        for n in sizes
     ]
     y = np.log(np.array(rmse) / np.sqrt(1 - sizes / 5_000))
     slope = sm.OLS(y, sm.add_constant(np.log(sizes))).fit().params[1]
@@ -46,6 +55,9 @@ def test_the_chunks_change_nothing(matrix):
     whole, parts = draw(2**30), draw(10 * each)
     assert whole.value.shape == (25, 10)
     assert all(np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(whole, parts))
-    assert simulation.replicate(estimators.aipw, source, target, 20, 5, np.random.default_rng(3)).lower is None
+    assert (
+        simulation.replicate(estimators.aipw, source, target, 20, 5, np.random.default_rng(3)).lower
+        is None
+    )
     with pytest.raises(ValueError, match="max_memory is 1,000 bytes"):
         draw(1_000)

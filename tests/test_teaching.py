@@ -21,8 +21,12 @@ from test_notebooks import stored
 NO_LESSONS = {"index", "instructor", "zh_intro"}
 LESSONS = [name for name in pairs.chapter_names() if name not in NO_LESSONS]
 OVERVIEW = ("Question", "Learning goals", "Prior knowledge", "Time needed")
-EXERCISE = re.compile(r"^`{3,}\{exercise\}[^\n]*\n:label: ([\w-]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL)
-START, END = (re.compile(rf"^`{{3,}}\{{solution-{end}\}}", re.MULTILINE) for end in ("start", "end"))
+EXERCISE = re.compile(
+    r"^`{3,}\{exercise\}[^\n]*\n:label: ([\w-]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL
+)
+START, END = (
+    re.compile(rf"^`{{3,}}\{{solution-{end}\}}", re.MULTILINE) for end in ("start", "end")
+)
 GRADES = ("Easy", "Medium", "Hard")
 
 
@@ -41,7 +45,10 @@ def checks_of(source: str) -> list[Check]:
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     made = (call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Check")
     literal = ast.literal_eval
-    return [Check(*map(literal, call.args), **{k.arg: literal(k.value) for k in call.keywords}) for call in made]
+    return [
+        Check(*map(literal, call.args), **{k.arg: literal(k.value) for k in call.keywords})
+        for call in made
+    ]
 
 
 def exercises_of(notebook) -> dict[str, Exercise]:
@@ -52,7 +59,10 @@ def exercises_of(notebook) -> dict[str, Exercise]:
             if place is not None:
                 place.append(cell)
             continue
-        for event in sorted((m for p in (EXERCISE, START, END) for m in p.finditer(cell.source)), key=lambda m: m.start()):
+        for event in sorted(
+            (m for p in (EXERCISE, START, END) for m in p.finditer(cell.source)),
+            key=lambda m: m.start(),
+        ):
             if event.re is EXERCISE:
                 found[event[1]] = Exercise(event[2], [], [])
                 place = found[event[1]].asked
@@ -76,7 +86,11 @@ def shows(text: str, check: Check) -> list[str]:
     """The numbers and words in a text that the check takes for the answer."""
     if check.step is None:
         return [word for word in re.findall(r"[\w.-]+", text) if check.matches(word.strip("."))]
-    return [number for number in compare.NUMBER.findall(text) if check.matches(float(number.replace("\u2212", "-")))]
+    return [
+        number
+        for number in compare.NUMBER.findall(text)
+        if check.matches(float(number.replace("\u2212", "-")))
+    ]
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -84,7 +98,9 @@ def test_a_lesson_says_what_it_is_for(name):
     first = next(place for place, cell in enumerate(stored(name).cells) if cell.cell_type == "code")
     opening = "\n".join(cell.source for cell in stored(name).cells[:first])
     places = [opening.find(f"**{part}.**") for part in OVERVIEW]
-    assert -1 < places[0] and places == sorted(places), f"notebooks/{name}.md must open with {', '.join(OVERVIEW)}"
+    assert -1 < places[0] and places == sorted(places), (
+        f"notebooks/{name}.md must open with {', '.join(OVERVIEW)}"
+    )
     goals = opening[places[1] : places[2]]
     assert 3 <= len(re.findall(r"^- ", goals, re.MULTILINE)) <= 4
     assert re.search(r"hour|minutes", opening[places[3] :])
@@ -93,7 +109,10 @@ def test_a_lesson_says_what_it_is_for(name):
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_has_graded_exercises_with_solutions_that_ran(name):
     assert 2 <= len(exercises(name)) <= 3
-    grades = [next((grade for grade in GRADES if f"*{grade}.*" in e.text), "none") for e in exercises(name).values()]
+    grades = [
+        next((grade for grade in GRADES if f"*{grade}.*" in e.text), "none")
+        for e in exercises(name).values()
+    ]
     assert grades == sorted(set(grades), key=[*GRADES, "none"].index) and "none" not in grades
     for label, exercise in exercises(name).items():
         assert exercise.solved and all(cell.execution_count for cell in exercise.solved), label
@@ -112,32 +131,53 @@ def test_the_checks_tell_what_they_should(name):
 
 def told(exercise: Exercise) -> str:
     """What a student reads of an exercise: its text and the comments beside its checks."""
-    return exercise.text + "".join(re.findall(r"#.*", "\n".join(cell.source for cell in exercise.asked)))
+    return exercise.text + "".join(
+        re.findall(r"#.*", "\n".join(cell.source for cell in exercise.asked))
+    )
 
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_no_exercise_gives_its_answer_away(name):
-    found = [shows(told(exercise), check) for exercise in exercises(name).values() for check in exercise.checks()]
+    found = [
+        shows(told(exercise), check)
+        for exercise in exercises(name).values()
+        for check in exercise.checks()
+    ]
     assert not any(found), found
 
 
 def glossary() -> dict[str, list[str]]:
     """The names of each entry of the glossary, the English one first: {term: [Chinese names]}."""
-    text = (keys.ROOT / "book" / "glossary.md").read_text(encoding="utf-8").split("```{glossary}\n")[1]
+    text = (
+        (keys.ROOT / "book" / "glossary.md").read_text(encoding="utf-8").split("```{glossary}\n")[1]
+    )
     entries = (block.splitlines() for block in text.split("\n\n"))
-    return {first: [line for line in rest if not line.startswith((" ", "`"))] for first, *rest in entries}
+    return {
+        first: [line for line in rest if not line.startswith((" ", "`"))]
+        for first, *rest in entries
+    }
 
 
 def test_every_term_has_its_chinese_name_once():
     names = [name.removesuffix(" : 中文") for others in glossary().values() for name in others]
     assert all(len(others) == 1 and others[0].endswith(" : 中文") for others in glossary().values())
-    assert len(set(names)) == len(names) and all(re.search("[\u4e00-\u9fff]", name) for name in names)
+    assert len(set(names)) == len(names) and all(
+        re.search("[\u4e00-\u9fff]", name) for name in names
+    )
 
 
 def test_every_term_that_a_chapter_points_to_is_explained():
     pointer = re.compile(r"\{term\}`(?:[^`<]*<)?([^`>]+)>?`")
-    used = {term for name in pairs.chapter_names() for term in pointer.findall(pairs.source_path(name).read_text(encoding="utf-8"))}
-    known = {name.removesuffix(" : 中文").lower() for entry in glossary().items() for name in (entry[0], *entry[1])}
+    used = {
+        term
+        for name in pairs.chapter_names()
+        for term in pointer.findall(pairs.source_path(name).read_text(encoding="utf-8"))
+    }
+    known = {
+        name.removesuffix(" : 中文").lower()
+        for entry in glossary().items()
+        for name in (entry[0], *entry[1])
+    }
     assert {term for term in used if term.lower() not in known} == set()
 
 
@@ -172,9 +212,18 @@ def answers(cells) -> list[str]:
 def wrong_answers(check: Check, answer: str) -> list:
     """Answers near the right one that a check must refuse: some steps off, of the other sign, another word."""
     if check.step is None:
-        return [f"{answer}?", str(int(answer) + 1) if answer.isdigit() else "", f"{answer} {answer}"]
+        return [
+            f"{answer}?",
+            str(int(answer) + 1) if answer.isdigit() else "",
+            f"{answer} {answer}",
+        ]
     value, step = float(answer), check.step
-    return [value - 3 * step, value + 3 * step, *([-value] if abs(value) > 2 * step else []), float("nan")]
+    return [
+        value - 3 * step,
+        value + 3 * step,
+        *([-value] if abs(value) > 2 * step else []),
+        float("nan"),
+    ]
 
 
 @pytest.mark.data
@@ -235,7 +284,9 @@ def test_an_answer_that_stands_in_the_text_is_found():
     assert shows("It is mmlu.", Check.of("ex-a-1", "MMLU")) == ["mmlu."]
 
 
-@pytest.mark.parametrize("answer, step", [("1.107", 0.04), ("-13.2", 0.5), ("2", None), ("mmlu", None)])
+@pytest.mark.parametrize(
+    "answer, step", [("1.107", 0.04), ("-13.2", 0.5), ("2", None), ("mmlu", None)]
+)
 def test_moved_answers_are_refused(answer, step):
     check = Check.of("ex-a-1", answer if step is None else float(answer), step)
     assert check.matches(answer)

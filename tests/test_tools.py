@@ -46,7 +46,10 @@ kernelspec:
 
 def chapter(*cells, title="A chapter", data=""):
     """The MyST text of a chapter: code cells with a line of prose before each."""
-    blocks = [f"Before it.\n\n```{{code-cell}} ipython3\n{textwrap.dedent(cell).strip()}\n```\n" for cell in cells]
+    blocks = [
+        f"Before it.\n\n```{{code-cell}} ipython3\n{textwrap.dedent(cell).strip()}\n```\n"
+        for cell in cells
+    ]
     return HEADER.format(title=title, data=data) + "\n".join(blocks)
 
 
@@ -118,7 +121,12 @@ def test_the_key_of_the_code_ignores_comments_docstrings_and_layout(package, old
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("r**2", "r**3"), ("scale=1.0", "scale=1"), ("sides: int = 4", "sides: float = 4"), ("def area", "def surface")],
+    [
+        ("r**2", "r**3"),
+        ("scale=1.0", "scale=1"),
+        ("sides: int = 4", "sides: float = 4"),
+        ("def area", "def surface"),
+    ],
 )
 def test_the_key_of_the_code_sees_code(package, old, new):
     before = keys.code_key(package)
@@ -142,7 +150,9 @@ def test_the_key_of_a_docstring_like_string_that_is_code_counts(package):
 
 def test_the_key_of_the_data_names_every_file():
     names = ["openbookqa", "mmlu_pro"]
-    assert set(bp.runs.data_key(names)) == {entry["file"] for name in names for entry in bp.data.files(name)}
+    assert set(bp.runs.data_key(names)) == {
+        entry["file"] for name in names for entry in bp.data.files(name)
+    }
     assert bp.runs.data_key([]) == {}
 
 
@@ -155,8 +165,18 @@ def test_a_run_stores_what_the_cells_gave_and_nothing_that_changes(book):
     first = stored_text("one")
     notebook = pairs.read_stored("one")
     assert notebook.cells[3].outputs[0].text == "1.3333333333333333\n"
-    assert set(notebook.metadata) == {"jupytext", "kernelspec", "language_info", "benchpred", "benchpred_data"}
-    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [1, 2, 3]
+    assert set(notebook.metadata) == {
+        "jupytext",
+        "kernelspec",
+        "language_info",
+        "benchpred",
+        "benchpred_data",
+    }
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [
+        1,
+        2,
+        3,
+    ]
     assert pairs.in_step("one") and keys.stored_state("one") == []
     assert execute.main(["run"]) == 0
     assert stored_text("one") == first and pairs.source_path("one").read_text() == written
@@ -207,7 +227,12 @@ def test_an_error_that_is_wanted_is_stored_without_paths(book):
 
 
 def test_formatting_keeps_what_the_chapter_says(book):
-    book("one", pairs.source_path("one").read_text().replace("name: python3\n---\n", "name: python3\n---\n\n\n\n"))
+    book(
+        "one",
+        pairs.source_path("one")
+        .read_text()
+        .replace("name: python3\n---\n", "name: python3\n---\n\n\n\n"),
+    )
     said = pairs.contents(pairs.read_chapter("one"))
     assert pairs.format_source("one") and not pairs.format_source("one")
     assert pairs.contents(pairs.read_chapter("one")) == said
@@ -215,7 +240,13 @@ def test_formatting_keeps_what_the_chapter_says(book):
 
 def test_without_its_data_a_chapter_keeps_its_outputs_and_gets_its_prose(book, monkeypatch, capfd):
     execute.main(["run", "one"])
-    book("one", pairs.source_path("one").read_text().replace("Before it.", "New words.").replace("[]", "[gsm8k]"))
+    book(
+        "one",
+        pairs.source_path("one")
+        .read_text()
+        .replace("Before it.", "New words.")
+        .replace("[]", "[gsm8k]"),
+    )
 
     def unavailable(name):
         raise bp.DataUnavailable(name)
@@ -224,7 +255,9 @@ def test_without_its_data_a_chapter_keeps_its_outputs_and_gets_its_prose(book, m
     assert execute.main(["run", "one"]) == 0
     runner.files_of.cache_clear()
     printed = capfd.readouterr().out
-    assert "kept" in printed and "no data: gsm8k" in printed and "STALE: its data changed" in printed
+    assert (
+        "kept" in printed and "no data: gsm8k" in printed and "STALE: its data changed" in printed
+    )
     notebook = pairs.read_stored("one")
     assert notebook.cells[3].outputs and "New words." in notebook.cells[2].source
 
@@ -233,14 +266,24 @@ def test_a_chapter_sees_the_stored_runs_that_it_declares(book, monkeypatch, tmp_
     for name in ("tiny", "other"):
         monkeypatch.setitem(runs.RUNS, name, ((), ()))
     monkeypatch.setattr(runs, "FOLDER", tmp_path / "runs")
-    text = chapter("import os", "from benchpred_utils import runs", "sorted(os.listdir(runs.FOLDER))")
+    text = chapter(
+        "import os", "from benchpred_utils import runs", "sorted(os.listdir(runs.FOLDER))"
+    )
     book("two", text.replace("benchpred_data: []", "benchpred_data: []\nbenchpred_runs: [tiny]"))
     assert execute.main(["run", "two"]) == 0 and "no run: tiny" in capfd.readouterr().out
     for name in ("tiny", "other"):
-        runs._store(tmp_path / "runs" / name, {"summary": pd.DataFrame({"gap": [0.1]})}, {"key": runs.key(name)})
+        runs._store(
+            tmp_path / "runs" / name,
+            {"summary": pd.DataFrame({"gap": [0.1]})},
+            {"key": runs.key(name)},
+        )
     assert execute.main(["run", "two"]) == 0
     assert "['tiny']" in stored_text("two") and keys.stored_state("two") == []
-    runs._store(tmp_path / "runs" / "tiny", {"summary": pd.DataFrame({"gap": [0.2]})}, {"key": runs.key("tiny")})
+    runs._store(
+        tmp_path / "runs" / "tiny",
+        {"summary": pd.DataFrame({"gap": [0.2]})},
+        {"key": runs.key("tiny")},
+    )
     assert keys.stored_state("two") == ["its stored runs changed"]
 
 
@@ -249,12 +292,19 @@ GLUES = "from myst_nb import glue\nimport time\ntime.sleep({seconds})\nglue('num
 
 def takes(text, *chapters):
     """A chapter that declares whose glued texts it takes."""
-    return text.replace("benchpred_data: []", f"benchpred_chapters: [{', '.join(chapters)}]\nbenchpred_data: []")
+    return text.replace(
+        "benchpred_data: []", f"benchpred_chapters: [{', '.join(chapters)}]\nbenchpred_data: []"
+    )
 
 
 def test_a_chapter_waits_for_the_one_whose_texts_it_takes(book):
     book("one", chapter(GLUES.format(seconds=0, value="first")))
-    book("two", takes(chapter("from benchpred_utils import runs", "runs.glued('one', '.')['number']"), "one"))
+    book(
+        "two",
+        takes(
+            chapter("from benchpred_utils import runs", "runs.glued('one', '.')['number']"), "one"
+        ),
+    )
     assert execute.main(["run", "--jobs", "2"]) == 0 and "first" in stored_text("two")
     assert keys.stored_state("two") == []
     book("one", chapter(GLUES.format(seconds=2, value="second")))
@@ -286,7 +336,9 @@ def test_a_chapter_is_stale_when_the_code_changes_while_it_executes(book, monkey
     monkeypatch.setattr(execute, "sources_of", lambda name: begun.append(name) or sources_of(name))
     monkeypatch.setattr(keys, "code_key", lambda: "after" if begun else "before")
     execute.main(["run"])
-    assert {pairs.read_stored(name).metadata["benchpred"]["code"] for name in ("one", "two")} == {"before"}
+    assert {pairs.read_stored(name).metadata["benchpred"]["code"] for name in ("one", "two")} == {
+        "before"
+    }
     keys.package_key.cache_clear()  # as the next command does
     assert keys.stored_state("one") == ["the code of benchpred_utils changed"]
 
@@ -341,7 +393,14 @@ def test_a_run_that_is_stopped_leaves_every_notebook_whole(book, tmp_path, stop)
     proof = tmp_path / "pid"
     sleeping = f"import os, pathlib, time\npathlib.Path({str(proof)!r}).write_text(str(os.getpid()))\ntime.sleep(300)"
     book("two", chapter(sleeping))
-    command = [sys.executable, "-c", DRIVER, str(keys.ROOT / "book" / "tools"), str(keys.ROOT), str(tmp_path)]
+    command = [
+        sys.executable,
+        "-c",
+        DRIVER,
+        str(keys.ROOT / "book" / "tools"),
+        str(keys.ROOT),
+        str(tmp_path),
+    ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: proof.exists() and proof.read_text() and pairs.stored_path("one").exists())
     run.send_signal(stop)
@@ -368,7 +427,9 @@ def alive(pid):
     except ProcessLookupError:
         return False
     if shutil.which("ps"):
-        return not subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.startswith("Z")
+        return not subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+        ).stdout.startswith("Z")
     return True
 
 
@@ -398,14 +459,25 @@ def shown(mime="text/plain", value="", **metadata):
 
 
 def chart(value):
-    metadata = {"benchpred_chart": {"description": "A chart.", "spec": {"datasets": {"data-1": [{"x": value}]}}}}
+    metadata = {
+        "benchpred_chart": {
+            "description": "A chart.",
+            "spec": {"datasets": {"data-1": [{"x": value}]}},
+        }
+    }
     return shown("image/svg+xml", f"<svg>{value}</svg>", **metadata)
 
 
 OUTPUTS = {
-    "text": lambda x: nbformat.v4.new_output("stream", name="stdout", text=f"the error is {x} points\n"),
-    "table": lambda x: shown("text/html", f"<style>td {{width: 3px}}</style><table><tr><td>{x}</td></tr></table>"),
-    "glue": lambda x: shown("application/papermill.record/text/plain", str(x), scrapbook={"name": "gap"}),
+    "text": lambda x: nbformat.v4.new_output(
+        "stream", name="stdout", text=f"the error is {x} points\n"
+    ),
+    "table": lambda x: shown(
+        "text/html", f"<style>td {{width: 3px}}</style><table><tr><td>{x}</td></tr></table>"
+    ),
+    "glue": lambda x: shown(
+        "application/papermill.record/text/plain", str(x), scrapbook={"name": "gap"}
+    ),
     "chart": chart,
 }
 
@@ -422,7 +494,13 @@ def test_numbers_are_compared_to_a_tolerance(kind):
 
 @pytest.mark.parametrize(
     ("stored", "new"),
-    [("aipw 0.5", "ridge 0.5"), ("1 2 3", "1 2"), ("-0.5", "0.5"), ("\u22120.5", "0.5"), ("[1e-3]", "[1e-2]")],
+    [
+        ("aipw 0.5", "ridge 0.5"),
+        ("1 2 3", "1 2"),
+        ("-0.5", "0.5"),
+        ("\u22120.5", "0.5"),
+        ("[1e-3]", "[1e-2]"),
+    ],
 )
 def test_what_differs_is_found(stored, new):
     assert compare.differences(notebook_with(shown(value=stored)), notebook_with(shown(value=new)))

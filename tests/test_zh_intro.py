@@ -14,10 +14,24 @@ CHINESE = dict(zip(VERDICTS, ("成立", "部分成立", "不成立", "现有数�
 
 def table(notebook) -> dict[int, tuple[str, str]]:
     """What the page's table says of each claim: {number: (measured, verdict)}."""
-    texts = [output.data["text/html"] for output in outputs(notebook) if "text/html" in output.get("data", {})]
-    found = (re.findall(r"<td>(.*?)</td>", row, re.DOTALL) for text in texts for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL))
-    linked = {re.search(r'#claim-(\d\d)"', cells[0])[1]: cells for cells in found if cells and "#claim-" in cells[0]}
-    return {int(number): (cells[2], re.sub("<[^>]+>", "", cells[3])) for number, cells in linked.items()}
+    texts = [
+        output.data["text/html"]
+        for output in outputs(notebook)
+        if "text/html" in output.get("data", {})
+    ]
+    found = (
+        re.findall(r"<td>(.*?)</td>", row, re.DOTALL)
+        for text in texts
+        for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL)
+    )
+    linked = {
+        re.search(r'#claim-(\d\d)"', cells[0])[1]: cells
+        for cells in found
+        if cells and "#claim-" in cells[0]
+    }
+    return {
+        int(number): (cells[2], re.sub("<[^>]+>", "", cells[3])) for number, cells in linked.items()
+    }
 
 
 def faults(ledger: dict, said: dict) -> list[str]:
@@ -28,7 +42,9 @@ def faults(ledger: dict, said: dict) -> list[str]:
         if verdict != CHINESE[row["verdict"]]:
             found.append(f"claim {number}: {verdict}, and in the ledger {row['verdict']}")
         if "<span" in measured:
-            found.append(f"claim {number} is in English: its words in the ledger changed, and CLAIMS in {PAGE}.md did not")
+            found.append(
+                f"claim {number} is in English: its words in the ledger changed, and CLAIMS in {PAGE}.md did not"
+            )
         numbers = set(re.findall(r"\d+\.\d+", f"{row['measured']} {row['interval']}"))
         foreign = set(re.findall(r"\d+\.\d+", measured)) - numbers - {"0.3", "0.10", "38.7"}
         if foreign:

@@ -26,13 +26,20 @@ CLASSICAL = [
     "pca5-qda",
 ]
 # Cheap, and far enough from perfect that no other model gets nearly the same digits right.
-NETWORKS = ["cnn-w8-d2-e4-norm", "cnn-w16-d2-e20-drop0.3-n300", "vit-p4-w16-d1-e8", "vit-p4-w32-d2-e40-n100"]
+NETWORKS = [
+    "cnn-w8-d2-e4-norm",
+    "cnn-w16-d2-e20-drop0.3-n300",
+    "vit-p4-w16-d1-e8",
+    "vit-p4-w32-d2-e40-n100",
+]
 
 
 @pytest.fixture(scope="module")
 def zoo():
     """Load the training script, which is no part of the installed package."""
-    source = importlib.util.spec_from_file_location("train_zoo", ROOT / "book" / "zoo" / "train_zoo.py")
+    source = importlib.util.spec_from_file_location(
+        "train_zoo", ROOT / "book" / "zoo" / "train_zoo.py"
+    )
     module = sys.modules["train_zoo"] = importlib.util.module_from_spec(source)
     source.loader.exec_module(module)
     return module
@@ -73,12 +80,20 @@ def models_like(trained, rows, share):
 def test_files_fit_together(zoo, arrays, table):
     assert tuple(arrays["shape"]) == arrays["correct"].shape == (len(table), 1797)
     assert [row["model"] for row in table] == list(zoo.ZOO)
-    assert len(zoo.ZOO) == len(zoo.CLASSICAL) + len(zoo.CNNS) + len(zoo.VITS), "two models share a name"
+    assert len(zoo.ZOO) == len(zoo.CLASSICAL) + len(zoo.CNNS) + len(zoo.VITS), (
+        "two models share a name"
+    )
     for row in table:
         spec = zoo.ZOO[row["model"]]
-        assert (row["group"], row["family"], row["settings"]) == (spec.group, spec.family, spec.settings)
+        assert (row["group"], row["family"], row["settings"]) == (
+            spec.group,
+            spec.family,
+            spec.settings,
+        )
         assert row["parameters"] == "" or int(row["parameters"]) > 0
-    assert [row["accuracy"] for row in table] == [f"{mean:.4f}" for mean in arrays["correct"].mean(1)]
+    assert [row["accuracy"] for row in table] == [
+        f"{mean:.4f}" for mean in arrays["correct"].mean(1)
+    ]
 
 
 def test_files_are_small():
@@ -145,6 +160,9 @@ def test_saving_leaves_the_two_files_alone_and_always_the_same_bytes(zoo, tmp_pa
     results = {"lda": (zoo.correctness("lda"), 650), "centroid": (zoo.correctness("centroid"), 640)}
     for folder in ("first", "second"):
         zoo.save(results, tmp_path / folder)
-        assert {path.name for path in (tmp_path / folder).iterdir()} == {"digits_zoo.npz", "digits_zoo.csv"}
+        assert {path.name for path in (tmp_path / folder).iterdir()} == {
+            "digits_zoo.npz",
+            "digits_zoo.csv",
+        }
     for name in ("digits_zoo.npz", "digits_zoo.csv"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()

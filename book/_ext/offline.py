@@ -35,10 +35,15 @@ def copy_mathjax(target: Path) -> None:
 def vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed in one script that defines ``window.vegaEmbed``."""
     import vl_convert
+
     from benchpred_utils.charts import vega_lite_version
 
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
-    if "window.vegaEmbed" not in script:  # a snippet that vl_convert can't use is dropped without a word
+    script = vl_convert.javascript_bundle(
+        "window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version()
+    )
+    if (
+        "window.vegaEmbed" not in script
+    ):  # a snippet that vl_convert can't use is dropped without a word
         raise RuntimeError("vl_convert made a bundle without vegaEmbed")
     return f"(() => {{\n{script}\n}})();\n"
 

@@ -8,9 +8,15 @@ Peers that are not installed are shown as such: `pip install -e .[bench]`, in an
 
 import os
 
-if __name__ == "__main__":  # first of all: a library reads the number of its threads when it is loaded
-    if os.environ.setdefault("BENCHPRED_BACKEND", "numpy") == "numpy":  # beside a GPU the host has all its cores
-        os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+if (
+    __name__ == "__main__"
+):  # first of all: a library reads the number of its threads when it is loaded
+    if (
+        os.environ.setdefault("BENCHPRED_BACKEND", "numpy") == "numpy"
+    ):  # beside a GPU the host has all its cores
+        os.environ |= {
+            name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        }
 
 import argparse
 import json
@@ -24,21 +30,38 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import pandas as pd
-
 import settings
-from benchpred_utils import DataUnavailable, backend
-from benchpred_utils.keys import code_key
 from cases import CASES
 from measure import device_name, machine
+
+from benchpred_utils import DataUnavailable, backend
+from benchpred_utils.keys import code_key
 
 RUNS = ROOT / "book" / "runs"
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="for the tables (book/runs/bench, on a GPU book/runs/bench-<its name>)")
-    parser.add_argument("--tiny", action="store_true", help="on a small simulated matrix; shows the tables only")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=CASES,
+        default=list(CASES),
+        metavar="CASE",
+        help=", ".join(CASES),
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="for the tables (book/runs/bench, on a GPU book/runs/bench-<its name>)",
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="on a small simulated matrix; shows the tables only"
+    )
     args = parser.parse_args(argv)
     try:
         chosen = settings.tiny() if args.tiny else settings.full()
@@ -85,9 +108,13 @@ def _cpu():
 
 def _show(rows):
     """Print the last of the rows, and the names of the columns before the first; columns are as wide as the first."""
-    as_text = lambda row: [f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()]
+    as_text = lambda row: [
+        f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()
+    ]
     names, first = list(rows[0]), as_text(rows[0])
-    widths = [max(len(name), len(text), 23 if name == "method" else 6) for name, text in zip(names, first)]
+    widths = [
+        max(len(name), len(text), 23 if name == "method" else 6) for name, text in zip(names, first)
+    ]
     for line in [names, first] if len(rows) == 1 else [as_text(rows[-1])]:
         print("  ".join(text.rjust(width) for text, width in zip(line, widths)), flush=True)
 
@@ -95,7 +122,10 @@ def _show(rows):
 def _write(out, name, tables, about):
     out.mkdir(parents=True, exist_ok=True)
     for table, frame in tables.items():
-        _replace(out / f"{table}.csv", frame.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
+        _replace(
+            out / f"{table}.csv",
+            frame.to_csv(index=False, float_format="%.5g", lineterminator="\n"),
+        )
     path = out / "machine.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     _replace(path, json.dumps(known | {name: about}, indent=1) + "\n")

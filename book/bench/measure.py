@@ -27,7 +27,16 @@ from threadpoolctl import threadpool_info
 
 from benchpred_utils import METHODS, backend
 
-PEERS = ("girth", "kmedoids", "pandas", "ppi-python", "py-irt", "pytest-benchmark", "scikit-learn", "torch")
+PEERS = (
+    "girth",
+    "kmedoids",
+    "pandas",
+    "ppi-python",
+    "py-irt",
+    "pytest-benchmark",
+    "scikit-learn",
+    "torch",
+)
 NOT_INSTALLED = "not installed"
 
 
@@ -44,7 +53,9 @@ def compare(ours, peer, repetitions, ours_share=1.0, peer_share=1.0):
     Where one ran only a share of the work, its time is divided by that share.
     """
     shares = ours_share, peer_share
-    pair = lambda: [cpu_seconds(function)[0] / share for function, share in zip((ours, peer), shares)]
+    pair = lambda: [
+        cpu_seconds(function)[0] / share for function, share in zip((ours, peer), shares)
+    ]
     return np.array([pair() for _ in range(repetitions)])
 
 
@@ -53,17 +64,28 @@ def ratios(pairs):
     ours, peer = np.median(pairs, axis=0)
     ratio = pairs[:, 1] / pairs[:, 0]
     columns = {"ours_cpu_s": ours, "peer_cpu_s": peer, "ratio": np.median(ratio)}
-    return columns | {"ratio_least": ratio.min(), "ratio_most": ratio.max(), "repetitions": len(pairs)}
+    return columns | {
+        "ratio_least": ratio.min(),
+        "ratio_most": ratio.max(),
+        "repetitions": len(pairs),
+    }
 
 
-NO_RATIOS = dict.fromkeys(ratios(np.ones((1, 2))), np.nan) | {"repetitions": 0}  # of a peer that is not installed
+NO_RATIOS = dict.fromkeys(ratios(np.ones((1, 2))), np.nan) | {
+    "repetitions": 0
+}  # of a peer that is not installed
 
 
 def exponent(x, y, level=0.95):
     """The slope of log y on log x by least squares, with its standard error and Student interval."""
     fit = stats.linregress(np.log(x), np.log(y))
     reach = stats.t.ppf((1 + level) / 2, len(x) - 2) * fit.stderr if len(x) > 2 else np.nan
-    return {"exponent": fit.slope, "se": fit.stderr, "low": fit.slope - reach, "high": fit.slope + reach}
+    return {
+        "exponent": fit.slope,
+        "se": fit.stderr,
+        "low": fit.slope - reach,
+        "high": fit.slope + reach,
+    }
 
 
 @contextmanager
@@ -81,8 +103,12 @@ def clocks():
         # one design stays one function: methods that share it share its draws
         return known.setdefault((function, phase), call)
 
-    both = lambda method: {phase: timed(getattr(method, phase), phase) for phase in ("design", "estimator")}
-    with mock.patch.dict(METHODS, {name: replace(method, **both(method)) for name, method in METHODS.items()}):
+    both = lambda method: {
+        phase: timed(getattr(method, phase), phase) for phase in ("design", "estimator")
+    }
+    with mock.patch.dict(
+        METHODS, {name: replace(method, **both(method)) for name, method in METHODS.items()}
+    ):
         yield seconds
 
 
@@ -100,7 +126,9 @@ def installed(module):
 def clock():
     """Seconds now: CPU time of this process and of the children that have ended; on a GPU, on the wall, its work done."""
     if backend.name() == "cupy":
-        backend.to_numpy(backend.asarray(0.0))  # a copy to the host waits for all that was asked for before it
+        backend.to_numpy(
+            backend.asarray(0.0)
+        )  # a copy to the host waits for all that was asked for before it
         return perf_counter()
     times = os.times()
     return process_time() + times.children_user + times.children_system
@@ -132,7 +160,9 @@ def rates(size=2048, repetitions=5):
         found[dtype] = 2 * size**3 / _least(lambda: a @ a, repetitions)
     large = backend.asarray(np.ones(8 * size**2))  # beyond every cache
     place = large.copy()
-    return found | {"copy": 2 * large.nbytes / _least(lambda: place.__setitem__(..., large), repetitions)}
+    return found | {
+        "copy": 2 * large.nbytes / _least(lambda: place.__setitem__(..., large), repetitions)
+    }
 
 
 def _least(function, repetitions):
@@ -171,7 +201,9 @@ def in_child(function, *args):
 
 
 def _send_with_peak(pipe, function, args):
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches the child too: it ends without a traceback
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # Ctrl-C reaches the child too: it ends without a traceback
     before = peak_memory()
     pipe.send((function(*args), before, peak_memory()))
 
@@ -186,7 +218,9 @@ def peak_memory():
         import resource
     except ModuleNotFoundError:
         return np.nan
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 # --- the machine ------------------------------------------------------------------------------------------------------
@@ -195,7 +229,9 @@ def peak_memory():
 def machine():
     """What the figures depend on beside the code."""
     pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
-    blas = {f"{pool['internal_api']} {pool['version']} ({pool.get('architecture')})" for pool in pools}
+    blas = {
+        f"{pool['internal_api']} {pool['version']} ({pool.get('architecture')})" for pool in pools
+    }
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="minutes"),
         "cpu": _cpu_model(),

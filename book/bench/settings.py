@@ -33,7 +33,9 @@ class Settings:
     methods: tuple = tuple(bp.METHODS)
     budget: int = 50
     trials: int = 100  # of the protocol; where fewer are run, the time is scaled
-    sample: int = 10  # trials run of a method that takes more than `cheap` CPU seconds per trial ...
+    sample: int = (
+        10  # trials run of a method that takes more than `cheap` CPU seconds per trial ...
+    )
     chunk: int = 25  # ... and of any other: as many as one task of `run_experiment` holds
     cheap: float = 0.02
     repetitions: int = 3  # of every pair, and of a cheap measurement
@@ -41,7 +43,9 @@ class Settings:
     candidates: int = 100  # core sets tried in the scikit-learn loop of the random search
     draws: int = 100  # core sets on which the estimates of ppi-python are compared
     grids: tuple = GRIDS
-    long_grids: tuple = LONG_GRIDS  # of the methods that take less than `cheap` CPU seconds at the second values
+    long_grids: tuple = (
+        LONG_GRIDS  # of the methods that take less than `cheap` CPU seconds at the second values
+    )
 
     @cached_property
     def benchmarks(self):
@@ -61,7 +65,15 @@ def full():
 
 def tiny(**changes):
     """A simulated benchmark of 20 models and 60 items, and one of everything: to see the cases run."""
-    small = {"budget": 10, "trials": 4, "sample": 2, "chunk": 2, "repetitions": 1, "epochs": 20, "candidates": 5}
+    small = {
+        "budget": 10,
+        "trials": 4,
+        "sample": 2,
+        "chunk": 2,
+        "repetitions": 1,
+        "epochs": 20,
+        "candidates": 5,
+    }
     small |= {"draws": 3, "grids": TINY_GRIDS, "long_grids": TINY_GRIDS}
     scores = bp.Scores(rasch(20, 60, np.random.default_rng(1)), name="tiny")
     return Settings(lambda: (scores,), is_tiny=True, **(small | changes))

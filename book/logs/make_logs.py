@@ -17,7 +17,12 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models"  # deleted at the end
-SOURCES = {"adder-0100": 100, "adder-0200": 200, "adder-0400": 400, "adder-0800": 800}  # name: training steps
+SOURCES = {
+    "adder-0100": 100,
+    "adder-0200": 200,
+    "adder-0400": 400,
+    "adder-0800": 800,
+}  # name: training steps
 TARGET = {"adder-1600": 1600}
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -39,14 +44,24 @@ def tokenizer():
     vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *"0123456789+=."])}
     plain = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     plain.pre_tokenizer, plain.decoder = pre_tokenizers.Split("", "isolated"), decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=plain, eos_token="<eos>", pad_token="<pad>", unk_token="<pad>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain, eos_token="<eos>", pad_token="<pad>", unk_token="<pad>"
+    )
 
 
 def train(name, steps, asked, seed):
     """Save a GPT-2 of two layers after some steps on sums that the tasks do not ask."""
     torch.manual_seed(seed)
     rng, tokens = random.Random(seed), tokenizer()
-    config = GPT2Config(vocab_size=15, n_positions=16, n_embd=48, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=1)
+    config = GPT2Config(
+        vocab_size=15,
+        n_positions=16,
+        n_embd=48,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=1,
+    )
     model = GPT2LMHeadModel(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     known = [(a, b) for a in range(1, 20) for b in range(1, 20) if (a, b) not in asked]
@@ -54,7 +69,9 @@ def train(name, steps, asked, seed):
         texts = [f"{a}+{b}={a + b}." for a, b in rng.choices(known, k=64)]
         batch = tokens(texts, return_tensors="pt", padding=True)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        model(batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        model(
+            batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels
+        ).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(MODELS / name)
@@ -74,7 +91,15 @@ def evaluate(name, task, folder, *options):
         "--device",
         "cpu",
     ]
-    command += ["--tasks", task, "--include_path", "../tasks", "--batch_size", "16", "--log_samples"]
+    command += [
+        "--tasks",
+        task,
+        "--include_path",
+        "../tasks",
+        "--batch_size",
+        "16",
+        "--log_samples",
+    ]
     command += ["--output_path", f"../{folder}"]
     subprocess.run([*command, *options], cwd=MODELS, env=os.environ | OFFLINE, check=True)
     for results in (HERE / folder).rglob(

@@ -1,6 +1,6 @@
 """Build the HTML of the book from the stored outputs, with every warning an error.
 
-    python book/tools/build.py [OUTPUT_FOLDER]
+python book/tools/build.py [OUTPUT_FOLDER]
 """
 
 import subprocess
@@ -13,7 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def build(output=ROOT) -> Path:
     """Build into ``output/_build/html``; returns the path of the first page. Raises CalledProcessError."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(ROOT)]
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        str(ROOT),
+    ]
     command += ["--path-output", str(output)]
     command += ["--all", "-W", "-n", "--keep-going", "--quiet"]
     subprocess.run(command, cwd=ROOT, check=True)

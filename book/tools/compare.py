@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w])")
 TAG = re.compile(r"<style.*?</style>|<[^>]+>", re.DOTALL)
-CHART = "benchpred_chart"  # the entry of an output's metadata that holds a chart's description and spec
+CHART = (
+    "benchpred_chart"  # the entry of an output's metadata that holds a chart's description and spec
+)
 REL_TOL, ABS_TOL = 1e-6, 1e-9
 
 
@@ -66,7 +68,9 @@ def _display_readings(where: str, output) -> dict:
         elif mime.endswith("json"):
             readings |= dict(_json_readings(f"{where} {mime}", value))
         else:
-            readings |= _text_readings(f"{where} {mime}", TAG.sub(" ", value) if mime.endswith("html") else value)
+            readings |= _text_readings(
+                f"{where} {mime}", TAG.sub(" ", value) if mime.endswith("html") else value
+            )
     return readings
 
 
@@ -75,9 +79,13 @@ def _text_readings(where: str, text: str) -> dict:
     readings = {}
     for number, line in enumerate(text.splitlines(), start=1):
         for place, figure in enumerate(NUMBER.findall(line), start=1):
-            readings[f"{where}, line {number}, number {place}"] = float(figure.replace("\u2212", "-"))
+            readings[f"{where}, line {number}, number {place}"] = float(
+                figure.replace("\u2212", "-")
+            )
     # A rounded figure may get longer or shorter, and columns are padded to it: blanks and rules do not count.
-    readings[f"{where}, words"] = " ".join(re.sub(r"[-\u2500]{2,}", "", NUMBER.sub("#", text)).split())
+    readings[f"{where}, words"] = " ".join(
+        re.sub(r"[-\u2500]{2,}", "", NUMBER.sub("#", text)).split()
+    )
     return readings
 
 
@@ -96,5 +104,7 @@ def _json_readings(where: str, value):
 
 def _close(old, new, rel_tol, abs_tol) -> bool:
     if isinstance(old, float) and isinstance(new, float):
-        return math.isclose(old, new, rel_tol=rel_tol, abs_tol=abs_tol) or (math.isnan(old) and math.isnan(new))
+        return math.isclose(old, new, rel_tol=rel_tol, abs_tol=abs_tol) or (
+            math.isnan(old) and math.isnan(new)
+        )
     return old == new

@@ -20,10 +20,11 @@ from functools import partial
 from typing import NamedTuple
 
 import pairs
-from benchpred_utils import runs
 from compare import ABS_TOL, REL_TOL, differences
 from keys import CHAPTERS_DECLARATION, ROOT, package_key, stored_state
 from runner import ChapterError, Execution, files_of, locate, run_files
+
+from benchpred_utils import runs
 
 README_FIGURE = "fig-index-gap"
 README_PICTURE = ROOT / "book" / "_static" / "estimation-gap.svg"
@@ -55,10 +56,14 @@ def execute_all(names, work: Work, jobs: int) -> list[Outcome]:
                     outcomes[name] = work.skip(name, why)
                 else:
                     running[name] = Execution(name, files)
-            for name in [name for name, execution in running.items() if execution.wait(0.1 / len(running))]:
+            for name in [
+                name for name, execution in running.items() if execution.wait(0.1 / len(running))
+            ]:
                 execution = running.pop(name)
                 outcomes[name] = work.finish(name, execution.result(), execution.seconds)
-                report(f"[{len(outcomes)}/{len(names)}] {name}: {execution.n_cells} cells, {execution.seconds:.1f} s")
+                report(
+                    f"[{len(outcomes)}/{len(names)}] {name}: {execution.n_cells} cells, {execution.seconds:.1f} s"
+                )
             show_progress(running)
     finally:
         for execution in running.values():
@@ -73,7 +78,9 @@ def next_of(waiting, running) -> str | None:
         if not busy.intersection(pairs.declared_chapters(pairs.read_chapter(name))):
             return name
     if waiting and not running:
-        raise ChapterError(f"{', '.join(waiting)}: each waits for another one: look at {CHAPTERS_DECLARATION}")
+        raise ChapterError(
+            f"{', '.join(waiting)}: each waits for another one: look at {CHAPTERS_DECLARATION}"
+        )
     return None
 
 
@@ -97,7 +104,11 @@ def export_readme_figure(notebook) -> None:
 
 
 def readme_picture(cell) -> str:
-    picture = next(output.data["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {}))
+    picture = next(
+        output.data["image/svg+xml"]
+        for output in cell.outputs
+        if "image/svg+xml" in output.get("data", {})
+    )
     return picture.replace("<svg ", '<svg style="background: white" ', 1)
 
 
@@ -108,7 +119,9 @@ def sources_of(name: str):
     stale = [run for run in pairs.declared_runs(chapter) if runs.state(run)]
     if missing or stale:
         reasons = {"no data": missing, "no run": stale}
-        return {}, "; ".join(f"{what}: {', '.join(names)}" for what, names in reasons.items() if names)
+        return {}, "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in reasons.items() if names
+        )
     return files | run_files(pairs.declared_runs(chapter)), ""
 
 
@@ -134,8 +147,15 @@ def compared(name: str, notebook, seconds: float, rel_tol=REL_TOL, abs_tol=ABS_T
         return Outcome(name, "DIFFERS", seconds, "it was never executed")
     found = differences(stored, notebook, rel_tol, abs_tol)
     for item in found:
-        report(f"  {name}, cell {item.cell}, {item.where}:\n    stored {item.stored}\n    new    {item.new}")
-    return Outcome(name, "DIFFERS" if found else "agrees", seconds, f"{len(found)} differences" if found else "")
+        report(
+            f"  {name}, cell {item.cell}, {item.where}:\n    stored {item.stored}\n    new    {item.new}"
+        )
+    return Outcome(
+        name,
+        "DIFFERS" if found else "agrees",
+        seconds,
+        f"{len(found)} differences" if found else "",
+    )
 
 
 def check_chapter(name: str) -> Outcome:
@@ -163,14 +183,21 @@ def format_chapter(name: str) -> Outcome:
 def act(args, names) -> list[Outcome]:
     """Do what the command line asks for."""
     if args.command in ("sync", "format"):
-        return [{"sync": sync_chapter, "format": format_chapter}[args.command](name) for name in names]
-    works = {"run": Work(store, keep), "check": Work(partial(compared, rel_tol=args.rel_tol), unchecked)}
+        return [
+            {"sync": sync_chapter, "format": format_chapter}[args.command](name) for name in names
+        ]
+    works = {
+        "run": Work(store, keep),
+        "check": Work(partial(compared, rel_tol=args.rel_tol), unchecked),
+    }
     return execute_all(names, works[args.command], args.jobs)
 
 
 def n_jobs() -> int:
     """As many kernels as this process may use cores, but not more than eight: each takes up to a gigabyte."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
 
 
 def show(outcomes: list[Outcome], wall: float) -> None:
@@ -178,16 +205,26 @@ def show(outcomes: list[Outcome], wall: float) -> None:
     width = max(len(outcome.name) for outcome in outcomes)
     print(f"\n{'chapter':{width}}  {'outputs':11}  seconds")
     for name, result, seconds, why in outcomes:
-        print(f"{name:{width}}  {result:11}  {f'{seconds:7.1f}' if seconds else '':7}  {why}".rstrip())
+        print(
+            f"{name:{width}}  {result:11}  {f'{seconds:7.1f}' if seconds else '':7}  {why}".rstrip()
+        )
     print(f"{'together':{width}}  {'':11}  {wall:7.1f}")
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=["run", "check", "sync", "format"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="chapters (default: all in _toc.yml)")
-    parser.add_argument("--jobs", type=int, default=n_jobs(), help="chapters executed at a time (%(default)s)")
-    parser.add_argument("--rel-tol", type=float, default=REL_TOL, help="relative tolerance of check (%(default)s)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="chapters (default: all in _toc.yml)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=n_jobs(), help="chapters executed at a time (%(default)s)"
+    )
+    parser.add_argument(
+        "--rel-tol", type=float, default=REL_TOL, help="relative tolerance of check (%(default)s)"
+    )
     args = parser.parse_args(argv)
     unknown = set(args.names) - set(pairs.chapter_names())
     if unknown:
@@ -206,7 +243,10 @@ def main(argv=None) -> int:
     try:
         outcomes = act(args, names)
     except ChapterError as error:
-        print(f"\n{error}\n\nStopped there: every notebook is as it was or completely new.", file=sys.stderr)
+        print(
+            f"\n{error}\n\nStopped there: every notebook is as it was or completely new.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("\nStopped: every notebook is as it was or completely new.", file=sys.stderr)

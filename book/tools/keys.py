@@ -10,15 +10,22 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+
 from benchpred_utils import runs
 from benchpred_utils.keys import code_key
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 STAMP = "benchpred"  # the name of the entry in the notebook's metadata
-DECLARATION = "benchpred_data"  # the entry of the front matter that lists the data sets of a chapter
-RUNS_DECLARATION = "benchpred_runs"  # and the one that lists the stored runs it takes its tables from
-CHAPTERS_DECLARATION = "benchpred_chapters"  # and the one that lists the chapters whose glued texts it takes
+DECLARATION = (
+    "benchpred_data"  # the entry of the front matter that lists the data sets of a chapter
+)
+RUNS_DECLARATION = (
+    "benchpred_runs"  # and the one that lists the stored runs it takes its tables from
+)
+CHAPTERS_DECLARATION = (
+    "benchpred_chapters"  # and the one that lists the chapters whose glued texts it takes
+)
 
 
 def chapter_key(notebook) -> str:
@@ -49,14 +56,24 @@ def runs_key(names) -> dict[str, str]:
 
 def chapters_key(names) -> dict[str, str]:
     """The sha256 of the texts that each executed chapter has glued."""
-    return {name: hashlib.sha256(repr(sorted(runs.glued(name, NOTEBOOKS).items())).encode()).hexdigest() for name in names}
+    return {
+        name: hashlib.sha256(repr(sorted(runs.glued(name, NOTEBOOKS).items())).encode()).hexdigest()
+        for name in names
+    }
 
 
 def stamp(notebook) -> dict:
     """The keys that a notebook has now."""
     declared = lambda what: list(notebook.metadata.get(what) or [])
-    keys = {"chapter": chapter_key(notebook), "code": package_key(), "data": runs.data_key(declared(DECLARATION))}
-    more = {"runs": runs_key(declared(RUNS_DECLARATION)), "chapters": chapters_key(declared(CHAPTERS_DECLARATION))}
+    keys = {
+        "chapter": chapter_key(notebook),
+        "code": package_key(),
+        "data": runs.data_key(declared(DECLARATION)),
+    }
+    more = {
+        "runs": runs_key(declared(RUNS_DECLARATION)),
+        "chapters": chapters_key(declared(CHAPTERS_DECLARATION)),
+    }
     return keys | {part: key for part, key in more.items() if key}
 
 

@@ -36,7 +36,11 @@ def without_cell(notebook):
 def with_cell(notebook, config: Path):
     """A copy of the notebook with the cell, for the repository that the book's ``_config.yml`` names, if it does."""
     notebook = without_cell(nbformat.from_dict(notebook))
-    repository = yaml.safe_load(config.read_text(encoding="utf-8")).get("repository") if config.exists() else None
+    repository = (
+        yaml.safe_load(config.read_text(encoding="utf-8")).get("repository")
+        if config.exists()
+        else None
+    )
     code = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     if repository and code:
         text = source(repository["url"], repository["branch"])

@@ -1,13 +1,14 @@
 """Make the stored runs: experiments whose tables the chapters take.
 
-    python book/tools/make_runs.py [NAME ...] [--stale]
+python book/tools/make_runs.py [NAME ...] [--stale]
 """
 
 import argparse
 import sys
 
-from benchpred_utils import DataUnavailable, runs
 from execute import stop_on_signals
+
+from benchpred_utils import DataUnavailable, runs
 
 
 def make(name: str, only_stale: bool) -> None:
@@ -24,9 +25,15 @@ def make(name: str, only_stale: bool) -> None:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(runs.RUNS)} (default: all)")
-    parser.add_argument("--stale", action="store_true", help="only those whose stored tables can't be used")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(runs.RUNS)} (default: all)"
+    )
+    parser.add_argument(
+        "--stale", action="store_true", help="only those whose stored tables can't be used"
+    )
     args = parser.parse_args(argv)
     if unknown := set(args.names) - set(runs.RUNS):
         parser.error(f"there is no run {', '.join(sorted(unknown))}")

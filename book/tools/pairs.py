@@ -45,7 +45,9 @@ def stored_path(name: str) -> Path:
 def read_chapter(name: str):
     """The chapter as written: a notebook without outputs."""
     if not source_path(name).exists():
-        raise SystemExit(f"_toc.yml names the chapter {name!r}, but there is no notebooks/{name}.md")
+        raise SystemExit(
+            f"_toc.yml names the chapter {name!r}, but there is no notebooks/{name}.md"
+        )
     return _identified(jupytext.read(source_path(name)))
 
 
@@ -89,7 +91,9 @@ def tidy(notebook):
     notebook.metadata = nbformat.from_dict(kept)
     notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in SHARED if key in cell.metadata})
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in SHARED if key in cell.metadata}
+        )
     return _identified(notebook)
 
 
@@ -147,7 +151,11 @@ def format_source(name: str) -> bool:
 def contents(notebook) -> list[tuple]:
     """What the two files of a pair must share, cell by cell: kind, text and shared metadata."""
     return [
-        (cell.cell_type, cell.source.strip(), {key: cell.metadata[key] for key in SHARED if key in cell.metadata})
+        (
+            cell.cell_type,
+            cell.source.strip(),
+            {key: cell.metadata[key] for key in SHARED if key in cell.metadata},
+        )
         for cell in notebook.cells
     ]
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import benchpred_utils as bp
 import nbclient
 import pairs
 from compare import CHART
 from keys import NOTEBOOKS, ROOT, STAMP, stamp
+
+import benchpred_utils as bp
 
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 RUNS = "runs"  # the folder of the stored runs beside the data
@@ -48,7 +49,9 @@ def files_of(name: str) -> dict[str, Path] | None:
         paths = bp.data.fetch(name)
     except bp.DataUnavailable:
         return None
-    return {entry["file"]: Path(path) for entry, path in zip(bp.data.files(name), paths, strict=True)}
+    return {
+        entry["file"]: Path(path) for entry, path in zip(bp.data.files(name), paths, strict=True)
+    }
 
 
 def run_files(names) -> dict[str, Path]:
@@ -73,22 +76,31 @@ def folder_of(files: dict[str, Path]):
 
 def kernel_environment(folder: Path) -> dict[str, str]:
     """The environment of the kernel: declared data and runs only, offline, static charts, everything reproducible."""
-    return os.environ | {
-        "BENCHPRED_DATA": str(folder),
-        "BENCHPRED_RUNS": str(folder / RUNS),
-        "BENCHPRED_OFFLINE": "1",
-        "XDG_CACHE_HOME": str(folder / ".cache"),  # an undeclared data set must not come from the cache, either
-        "BENCHPRED_BACKEND": "numpy",
-        "BENCHPRED_STATIC_CHARTS": "1",
-        "TQDM_DISABLE": "1",
-        "OMP_NUM_THREADS": "1",  # sums in one order on every machine; and threads do not pay on small systems
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_MMAP_THRESHOLD_": str(2**25),  # under glibc, arrays of up to 32 MiB come from memory that was had before:
-        "MALLOC_TRIM_THRESHOLD_": str(2**29),  # to give it back and get it zeroed again took a tenth of the time
-        "PYTHONHASHSEED": "0",
-        "PYTHONPATH": str(ROOT),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
+    return (
+        os.environ
+        | {
+            "BENCHPRED_DATA": str(folder),
+            "BENCHPRED_RUNS": str(folder / RUNS),
+            "BENCHPRED_OFFLINE": "1",
+            "XDG_CACHE_HOME": str(
+                folder / ".cache"
+            ),  # an undeclared data set must not come from the cache, either
+            "BENCHPRED_BACKEND": "numpy",
+            "BENCHPRED_STATIC_CHARTS": "1",
+            "TQDM_DISABLE": "1",
+            "OMP_NUM_THREADS": "1",  # sums in one order on every machine; and threads do not pay on small systems
+            "OPENBLAS_NUM_THREADS": "1",
+            "MALLOC_MMAP_THRESHOLD_": str(
+                2**25
+            ),  # under glibc, arrays of up to 32 MiB come from memory that was had before:
+            "MALLOC_TRIM_THRESHOLD_": str(
+                2**29
+            ),  # to give it back and get it zeroed again took a tenth of the time
+            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(ROOT),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+    )
 
 
 class Execution:
@@ -103,7 +115,9 @@ class Execution:
         self._error = None
         # In a thread other than the main one nbclient leaves Ctrl-C alone, and so stop() can do it properly.
         self._thread = threading.Thread(target=self._run, daemon=True)
-        os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel, not the user's
+        os.environ.setdefault(
+            "JUPYTER_PREFER_ENV_PATH", "1"
+        )  # this environment's kernel, not the user's
         self._client = nbclient.NotebookClient(
             self.notebook,
             timeout=None,
@@ -127,12 +141,16 @@ class Execution:
         except nbclient.exceptions.CellExecutionError as error:
             self._error = ChapterError(f"{self._failed_cell()}\n\n{error}")
         except Exception:  # a kernel that died, a disk that is full
-            self._error = ChapterError(f"chapter {self.name}, after {self.n_done} cells:\n{traceback.format_exc()}")
+            self._error = ChapterError(
+                f"chapter {self.name}, after {self.n_done} cells:\n{traceback.format_exc()}"
+            )
 
     def _failed_cell(self) -> str:
         for place, cell in enumerate(self.notebook.cells, start=1):
             tolerated = EXPECTS_ERROR in cell.metadata.get("tags", [])
-            if not tolerated and any(output.output_type == "error" for output in cell.get("outputs", [])):
+            if not tolerated and any(
+                output.output_type == "error" for output in cell.get("outputs", [])
+            ):
                 return cell_name(self.name, place, cell) + " failed:"
         return f"chapter {self.name} failed:"
 
@@ -205,12 +223,16 @@ def _fault(output, error_wanted: bool) -> str:
     if output.output_type == "stream":
         if output.name == "stderr":
             return f"a warning, or other output on stderr:\n{output.text.rstrip()}"
-        return "the address of an object, different in each run" if ADDRESS.search(output.text) else ""
+        return (
+            "the address of an object, different in each run" if ADDRESS.search(output.text) else ""
+        )
     chart = output.metadata.get(CHART)
     if chart:
         return "" if chart.get("description", "").strip() else "a chart without a description"
     texts = [value for mime, value in output.data.items() if mime.startswith("text/")]
-    if any("vegaEmbed" in text or "altair-viz" in text for text in texts) or any("vega" in mime for mime in output.data):
+    if any("vegaEmbed" in text or "altair-viz" in text for text in texts) or any(
+        "vega" in mime for mime in output.data
+    ):
         return "a chart that needs the network: import benchpred_utils.charts before it is drawn"
     if any("widget" in mime for mime in output.data):
         return "a widget, which is dead in the book"

@@ -15,7 +15,11 @@ class Convolutions(nn.Sequential):
     def __init__(self, width=16, depth=2, dropout=0.0, norm=False, pool=False):
         layers, side, channels = [], SIDE, 1
         for layer in range(depth):
-            layers += [nn.Conv2d(channels, width, 3, padding=1)] + [nn.BatchNorm2d(width)] * norm + [nn.ReLU()]
+            layers += (
+                [nn.Conv2d(channels, width, 3, padding=1)]
+                + [nn.BatchNorm2d(width)] * norm
+                + [nn.ReLU()]
+            )
             channels = width
             if layer % 2 and side > 2:
                 layers.append(nn.MaxPool2d(2))
@@ -23,7 +27,9 @@ class Convolutions(nn.Sequential):
         if pool:  # the mean over places forgets where a stroke was: a different kind of error
             layers.append(nn.AdaptiveAvgPool2d(1))
             side = 1
-        super().__init__(*layers, nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * side**2, CLASSES))
+        super().__init__(
+            *layers, nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels * side**2, CLASSES)
+        )
 
 
 class Block(nn.Module):
@@ -32,7 +38,11 @@ class Block(nn.Module):
     def __init__(self, width, heads, dropout):
         super().__init__()
         self.heads, self.drop = heads, nn.Dropout(dropout)
-        self.norm, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm, self.qkv, self.out = (
+            nn.LayerNorm(width),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
         self.mlp = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
@@ -86,7 +96,9 @@ def shifted(images, generator):
 class NetClassifier:
     """A network with its training recipe, used like an estimator of scikit-learn."""
 
-    def __init__(self, kind, seed, epochs=10, optimiser="adam", lr=2e-3, shift=False, **architecture):
+    def __init__(
+        self, kind, seed, epochs=10, optimiser="adam", lr=2e-3, shift=False, **architecture
+    ):
         self.kind, self.seed, self.epochs, self.shift = kind, seed, epochs, shift
         self.optimiser, self.lr, self.architecture = optimiser, lr, architecture
 
@@ -127,4 +139,6 @@ class NetClassifier:
     @staticmethod
     def _tensor(x):
         """Turn rows of 64 pixels into a batch of centred one-channel images."""
-        return (torch.as_tensor(np.asarray(x, dtype=np.float32)).view(-1, 1, SIDE, SIDE) - MEAN) / SPREAD
+        return (
+            torch.as_tensor(np.asarray(x, dtype=np.float32)).view(-1, 1, SIDE, SIDE) - MEAN
+        ) / SPREAD

@@ -82,7 +82,9 @@ def _coarse(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _moved(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Roll each image by up to two pixels both ways."""
     shifts = rng.integers(-2, 3, size=(len(images), 2))
-    return np.stack([np.roll(image, shift, axis=(0, 1)) for image, shift in zip(images, shifts, strict=True)])
+    return np.stack(
+        [np.roll(image, shift, axis=(0, 1)) for image, shift in zip(images, shifts, strict=True)]
+    )
 
 
 def _dots(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -107,8 +109,14 @@ VIEWS = {
     "moved": (_moved, "rolled by up to 2 pixels"),
     "dots": (_dots, "12 pixels"),
     # Clipping keeps noisy pixels non-negative, which some models need and all pixels were before.
-    "noisy": (lambda images, rng: (images + rng.normal(0, 0.5, images.shape)).clip(0), "noisy pixels"),
-    "grainy": (lambda images, rng: (images + rng.normal(0, 1.0, images.shape)).clip(0), "very noisy pixels"),
+    "noisy": (
+        lambda images, rng: (images + rng.normal(0, 0.5, images.shape)).clip(0),
+        "noisy pixels",
+    ),
+    "grainy": (
+        lambda images, rng: (images + rng.normal(0, 1.0, images.shape)).clip(0),
+        "very noisy pixels",
+    ),
 }
 
 
@@ -137,17 +145,36 @@ def _seeded(prototype: Any, seed: int) -> Any:
     return estimator.set_params(**dict.fromkeys(random, seed))
 
 
-def _classical(stem: str, family: str, settings: str, prototype: Any, view="all", labels=None, flip=0.0) -> ModelSpec:
+def _classical(
+    stem: str, family: str, settings: str, prototype: Any, view="all", labels=None, flip=0.0
+) -> ModelSpec:
     """Describe a scikit-learn model."""
     name = stem + _suffix(view, labels, flip)
     text = _describe(settings, view, labels, flip)
-    return ModelSpec(name, "classical", family, text, partial(_seeded, prototype), view, labels, flip)
+    return ModelSpec(
+        name, "classical", family, text, partial(_seeded, prototype), view, labels, flip
+    )
 
 
 LOGISTIC, DISCRIMINANT, BAYES = "logistic regression", "discriminant analysis", "naive Bayes"
-NEIGHBOURS, CENTROID, LINEAR, RIDGE = "k nearest neighbours", "nearest centroid", "online linear model", "ridge"
-MACHINE, TREE, FOREST, EXTRA = "support vector machine", "decision tree", "random forest", "extra trees"
-BOOSTING, BAGGING, PERCEPTRON, PROCESS = "boosting", "bagging", "multi-layer perceptron", "Gaussian process"
+NEIGHBOURS, CENTROID, LINEAR, RIDGE = (
+    "k nearest neighbours",
+    "nearest centroid",
+    "online linear model",
+    "ridge",
+)
+MACHINE, TREE, FOREST, EXTRA = (
+    "support vector machine",
+    "decision tree",
+    "random forest",
+    "extra trees",
+)
+BOOSTING, BAGGING, PERCEPTRON, PROCESS = (
+    "boosting",
+    "bagging",
+    "multi-layer perceptron",
+    "Gaussian process",
+)
 REDUCED = "reduced dimension"
 
 
@@ -242,8 +269,12 @@ CLASSICAL = [
     _classical("knn-60", NEIGHBOURS, "k = 60", _knn(60)),
     _classical("knn-400", NEIGHBOURS, "k = 400", _knn(400)),
     _classical("knn-8-cosine", NEIGHBOURS, "k = 8, cosine", _knn(8, metric="cosine")),
-    _classical("knn-3-chebyshev", NEIGHBOURS, "k = 3, largest difference", _knn(3, metric="chebyshev")),
-    _classical("knn-3-hamming", NEIGHBOURS, "k = 3, Hamming", _knn(3, metric="hamming"), view="binary"),
+    _classical(
+        "knn-3-chebyshev", NEIGHBOURS, "k = 3, largest difference", _knn(3, metric="chebyshev")
+    ),
+    _classical(
+        "knn-3-hamming", NEIGHBOURS, "k = 3, Hamming", _knn(3, metric="hamming"), view="binary"
+    ),
     _classical("knn-1", NEIGHBOURS, "k = 1", _knn(1), labels=10),
     _classical("knn-1", NEIGHBOURS, "k = 1", _knn(1), labels=50),
     _classical("knn-1", NEIGHBOURS, "k = 1", _knn(1), view="noisy"),
@@ -252,7 +283,13 @@ CLASSICAL = [
     _classical("knn-3", NEIGHBOURS, "k = 3", _knn(3), flip=0.5),
     _classical("centroid", CENTROID, "Euclidean", NearestCentroid()),
     _classical("centroid", CENTROID, "Euclidean", NearestCentroid(), view="row", labels=20),
-    _classical("centroid-manhattan", CENTROID, "Manhattan", NearestCentroid(metric="manhattan"), view="grainy"),
+    _classical(
+        "centroid-manhattan",
+        CENTROID,
+        "Manhattan",
+        NearestCentroid(metric="manhattan"),
+        view="grainy",
+    ),
     _classical("linsvm-c0.01", MACHINE, "linear, C = 0.01", LinearSVC(C=0.01)),
     _classical("linsvm-c1", MACHINE, "linear, C = 1", LinearSVC(), view="centre"),
     _classical("svm-rbf", MACHINE, "radial, C = 10", SVC(C=10)),
@@ -283,14 +320,28 @@ CLASSICAL = [
     _classical("histboost-40", BOOSTING, "histogram, 40 rounds", _hist(40, max_leaf_nodes=8)),
     _classical("gradboost-3", BOOSTING, "gradient, 3 rounds of stumps", _gradient(3, max_depth=1)),
     _classical("adaboost-stump-40", BOOSTING, "AdaBoost, 40 stumps", _adaboost(_tree(1), 40)),
-    _classical("adaboost-d4-30", BOOSTING, "AdaBoost, 30 trees of depth 4", _adaboost(_tree(4), 30)),
+    _classical(
+        "adaboost-d4-30", BOOSTING, "AdaBoost, 30 trees of depth 4", _adaboost(_tree(4), 30)
+    ),
     _classical("bag-tree-d3", BAGGING, "15 trees of depth 3", BaggingClassifier(_tree(3), 15)),
-    _classical("bag-1nn", BAGGING, "10 x 1 neighbour, 5% of rows", BaggingClassifier(_knn(1), 10, max_samples=0.05)),
-    _classical("bag-gnb", BAGGING, "10 x naive Bayes on 6 pixels", BaggingClassifier(_gnb(0.01), 10, max_features=6)),
+    _classical(
+        "bag-1nn",
+        BAGGING,
+        "10 x 1 neighbour, 5% of rows",
+        BaggingClassifier(_knn(1), 10, max_samples=0.05),
+    ),
+    _classical(
+        "bag-gnb",
+        BAGGING,
+        "10 x naive Bayes on 6 pixels",
+        BaggingClassifier(_gnb(0.01), 10, max_features=6),
+    ),
     _classical("mlp-2", PERCEPTRON, "2 hidden", _mlp(2)),
     _classical("mlp-4", PERCEPTRON, "4 hidden", _mlp(4)),
     _classical("mlp-64", PERCEPTRON, "64 hidden", _mlp(64)),
-    _classical("mlp-64-32-16", PERCEPTRON, "64, 32, 16 hidden, tanh", _mlp(64, 32, 16, activation="tanh")),
+    _classical(
+        "mlp-64-32-16", PERCEPTRON, "64, 32, 16 hidden, tanh", _mlp(64, 32, 16, activation="tanh")
+    ),
     _classical("mlp-32-e3", PERCEPTRON, "32 hidden, 3 epochs", _mlp(32, epochs=3)),
     _classical("mlp-32", PERCEPTRON, "32 hidden", _mlp(32), labels=40),
     _classical("mlp-32", PERCEPTRON, "32 hidden", _mlp(32), view="noisy"),
@@ -299,19 +350,51 @@ CLASSICAL = [
     _classical("ridge", RIDGE, "alpha = 1", RidgeClassifier(), view="corner"),
     _classical("ridge", RIDGE, "alpha = 1", RidgeClassifier(), flip=0.75),
     _classical("perceptron", LINEAR, "perceptron", Perceptron()),
-    _classical("perceptron-e1", LINEAR, "perceptron, 1 epoch", Perceptron(max_iter=1, tol=None), labels=60),
+    _classical(
+        "perceptron-e1", LINEAR, "perceptron, 1 epoch", Perceptron(max_iter=1, tol=None), labels=60
+    ),
     _classical("sgd-log", LINEAR, "logistic loss", SGDClassifier(loss="log_loss"), view="coarse"),
     _classical("passive", LINEAR, "passive-aggressive", _passive(), view="binary"),
-    _classical("process", PROCESS, "radial, width 2", GaussianProcessClassifier(RBF(2.0), optimizer=None), labels=150),
+    _classical(
+        "process",
+        PROCESS,
+        "radial, width 2",
+        GaussianProcessClassifier(RBF(2.0), optimizer=None),
+        labels=150,
+    ),
     _classical("pca1-knn-15", REDUCED, "1 component, k = 15", make_pipeline(PCA(1), _knn(15))),
-    _classical("pca2-logreg", REDUCED, "2 components, logistic", make_pipeline(PCA(2), _logistic())),
+    _classical(
+        "pca2-logreg", REDUCED, "2 components, logistic", make_pipeline(PCA(2), _logistic())
+    ),
     _classical("pca3-svm", REDUCED, "3 components, radial machine", make_pipeline(PCA(3), SVC())),
     _classical("pca5-qda", REDUCED, "5 components, quadratic", make_pipeline(PCA(5), _qda())),
-    _classical("pca20-gnb", REDUCED, "20 components, naive Bayes", make_pipeline(PCA(20, whiten=True), _gnb())),
-    _classical("nmf6-forest-20", REDUCED, "6 NMF parts, 20 trees", make_pipeline(NMF(6, max_iter=300), _forest(20))),
-    _classical("kmeans12-logreg", REDUCED, "12 clusters, logistic", make_pipeline(KMeans(12), _logistic())),
-    _classical("random4-knn-5", REDUCED, "4 random sums, k = 5", make_pipeline(GaussianRandomProjection(4), _knn(5))),
-    _classical("nystroem20-ridge", REDUCED, "20 landmarks, ridge", make_pipeline(_nystroem(20), RidgeClassifier())),
+    _classical(
+        "pca20-gnb",
+        REDUCED,
+        "20 components, naive Bayes",
+        make_pipeline(PCA(20, whiten=True), _gnb()),
+    ),
+    _classical(
+        "nmf6-forest-20",
+        REDUCED,
+        "6 NMF parts, 20 trees",
+        make_pipeline(NMF(6, max_iter=300), _forest(20)),
+    ),
+    _classical(
+        "kmeans12-logreg", REDUCED, "12 clusters, logistic", make_pipeline(KMeans(12), _logistic())
+    ),
+    _classical(
+        "random4-knn-5",
+        REDUCED,
+        "4 random sums, k = 5",
+        make_pipeline(GaussianRandomProjection(4), _knn(5)),
+    ),
+    _classical(
+        "nystroem20-ridge",
+        REDUCED,
+        "20 landmarks, ridge",
+        make_pipeline(_nystroem(20), RidgeClassifier()),
+    ),
 ]
 
 
@@ -365,7 +448,9 @@ def _cnn(width: int, depth: int, epochs: int, **rest) -> ModelSpec:
 
 def _vit(patch: int, width: int, depth: int, epochs: int, **rest) -> ModelSpec:
     """Describe a Vision Transformer."""
-    return _network("transformer", "vit", patch=patch, width=width, depth=depth, epochs=epochs, **rest)
+    return _network(
+        "transformer", "vit", patch=patch, width=width, depth=depth, epochs=epochs, **rest
+    )
 
 
 CNNS = [
@@ -467,9 +552,13 @@ def _fit(spec: ModelSpec, pixels: np.ndarray, number: int) -> Any:
     _, label, fold = digits()
     rows, seed = np.flatnonzero(fold != number), _seed(spec.name, number)
     if spec.labels:
-        rows, _ = train_test_split(rows, train_size=spec.labels, stratify=label[rows], random_state=seed)
+        rows, _ = train_test_split(
+            rows, train_size=spec.labels, stratify=label[rows], random_state=seed
+        )
     rng = np.random.default_rng(seed)
-    target = np.where(rng.random(len(rows)) < spec.flip, rng.integers(0, 10, len(rows)), label[rows])
+    target = np.where(
+        rng.random(len(rows)) < spec.flip, rng.integers(0, 10, len(rows)), label[rows]
+    )
     with warnings.catch_warnings():
         # Stopping early and hiding pixels are on purpose here, so warnings about them say nothing new.
         warnings.simplefilter("ignore")
@@ -516,10 +605,17 @@ def count_parameters(fitted: Any) -> int:
         leaves = int((fitted.tree_.children_left < 0).sum())
         return 2 * (leaves - 1) + leaves * fitted.tree_.value.shape[2]
     if hasattr(fitted, "_predictors"):
-        return sum(2 * len(tree.nodes) - tree.get_n_leaf_nodes() for trees in fitted._predictors for tree in trees)
+        return sum(
+            2 * len(tree.nodes) - tree.get_n_leaf_nodes()
+            for trees in fitted._predictors
+            for tree in trees
+        )
     if parts := _parts(fitted):
         return sum(map(count_parameters, parts))
-    return sum(_numbers(getattr(fitted, name, ())) for name in (WEIGHTS if hasattr(fitted, "coef_") else STORED))
+    return sum(
+        _numbers(getattr(fitted, name, ()))
+        for name in (WEIGHTS if hasattr(fitted, "coef_") else STORED)
+    )
 
 
 def _parts(fitted: Any) -> list:
@@ -553,7 +649,9 @@ def save(results: dict[str, tuple[np.ndarray, int]], folder: Path) -> None:
 
     def write_matrix(path):
         packed = np.packbits(matrix, axis=1)
-        np.savez_compressed(path, correct=packed, shape=np.array(matrix.shape), fold=fold, label=label)
+        np.savez_compressed(
+            path, correct=packed, shape=np.array(matrix.shape), fold=fold, label=label
+        )
 
     def write_table(path):
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -561,7 +659,16 @@ def save(results: dict[str, tuple[np.ndarray, int]], folder: Path) -> None:
             table.writerow(["model", "group", "family", "settings", "parameters", "accuracy"])
             for name, (correct, size) in results.items():
                 spec = ZOO[name]
-                table.writerow([name, spec.group, spec.family, spec.settings, size or "", f"{correct.mean():.4f}"])
+                table.writerow(
+                    [
+                        name,
+                        spec.group,
+                        spec.family,
+                        spec.settings,
+                        size or "",
+                        f"{correct.mean():.4f}",
+                    ]
+                )
 
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "digits_zoo.npz", write_matrix)
@@ -571,14 +678,21 @@ def save(results: dict[str, tuple[np.ndarray, int]], folder: Path) -> None:
 def main() -> None:
     """Train all models, or those named, with one line of progress each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=list(ZOO), help="train these models only")
-    parser.add_argument("--out", type=Path, help="folder for the files; with --only, nothing is written without it")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=list(ZOO), help="train these models only"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for the files; with --only, nothing is written without it"
+    )
     chosen = parser.parse_args()
     results = {}
     for name in chosen.only or ZOO:
         start = time.perf_counter()
         results[name] = _evaluate(name)
-        print(f"{name:40s} {results[name][0].mean():.4f} {time.perf_counter() - start:6.1f} s", flush=True)
+        print(
+            f"{name:40s} {results[name][0].mean():.4f} {time.perf_counter() - start:6.1f} s",
+            flush=True,
+        )
     if chosen.out or not chosen.only:
         save(results, chosen.out or FACTS)
 

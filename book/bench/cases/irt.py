@@ -5,9 +5,9 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pandas as pd
+from measure import NO_RATIOS, NOT_INSTALLED, compare, cpu_seconds, installed, ratios
 
 from benchpred_utils import irt
-from measure import NO_RATIOS, NOT_INSTALLED, compare, cpu_seconds, installed, ratios
 
 DIMS = irt.DIMS
 GIRTH_ITEMS = 100  # girth takes a minute on all 500
@@ -24,7 +24,10 @@ def fit_2pl(settings):
     converged = lambda: irt.fit_2pl(scores.values, tolerance=1e-11)
     row = {"peer": "the same, float64", "setting": "to a tolerance of 1e-11"}
     pairs = compare(ours, converged, settings.repetitions)
-    yield "fit_2pl", size | row | ratios(pairs) | loss | _outcome(_log_loss(x, *_of_ours(converged())))
+    yield (
+        "fit_2pl",
+        size | row | ratios(pairs) | loss | _outcome(_log_loss(x, *_of_ours(converged()))),
+    )
     yield from (("fit_2pl", size | row) for row in _against_py_irt(scores, ours, loss, settings))
     yield "fit_2pl", _against_girth(scores, settings)
 
@@ -50,7 +53,12 @@ def _against_py_irt(scores, ours, loss, settings):
     """Rows: a tenth of the epochs, in pairs, and the whole fit once, at the authors' learning rate and at a tenth."""
     setting = lambda rate: f"{settings.epochs} epochs, learning rate {rate}"
     if not installed("py_irt.training"):
-        yield {"peer": "py-irt", "setting": setting(0.1)} | NO_RATIOS | loss | _outcome(note=NOT_INSTALLED)
+        yield (
+            {"peer": "py-irt", "setting": setting(0.1)}
+            | NO_RATIOS
+            | loss
+            | _outcome(note=NOT_INSTALLED)
+        )
         return
     tenth = max(settings.epochs // 10, 1)
     peer = lambda: _py_irt(scores, 0.1, tenth)
@@ -61,7 +69,9 @@ def _against_py_irt(scores, ours, loss, settings):
     for rate in (0.1, 0.01):
         seconds, (x, error) = cpu_seconds(_py_irt, scores, rate, settings.epochs)
         pairs = np.array([[cpu_seconds(ours)[0], seconds]])
-        yield {"peer": "py-irt", "setting": setting(rate)} | ratios(pairs) | loss | _outcome(x, error)
+        yield (
+            {"peer": "py-irt", "setting": setting(rate)} | ratios(pairs) | loss | _outcome(x, error)
+        )
 
 
 def _py_irt(scores, rate, epochs):
@@ -74,16 +84,22 @@ def _py_irt(scores, rate, epochs):
 
     torch.set_num_threads(1)
     pyro.set_rng_seed(0)
-    config = IrtConfig(model_type="multidim_2pl", priors="hierarchical", dims=DIMS, lr=rate, epochs=epochs)
+    config = IrtConfig(
+        model_type="multidim_2pl", priors="hierarchical", dims=DIMS, lr=rate, epochs=epochs
+    )
     error = ""
     with redirect_stdout(io.StringIO()):
         table = pd.DataFrame(scores.values, index=list(scores.models), columns=list(scores.items))
-        trainer = IrtModelTrainer(data_path=None, config=config, dataset=Dataset.from_pandas(table), verbose=False)
+        trainer = IrtModelTrainer(
+            data_path=None, config=config, dataset=Dataset.from_pandas(table), verbose=False
+        )
         try:
             trainer.train()
         except ValueError:
             error = "ended by NaN parameters; the loss is that of the best epoch before"
-    theta, difficulty, a = (np.array(trainer.best_params[name]) for name in ("ability", "diff", "disc"))
+    theta, difficulty, a = (
+        np.array(trainer.best_params[name]) for name in ("ability", "diff", "disc")
+    )
     return _log_loss(scores.values, theta, a, -(a * difficulty).sum(axis=1)), error
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from measure import clock, in_child, rates
 
 from benchpred_utils import designs, estimators
 from benchpred_utils.backend import asarray, namespace, to_numpy
-from measure import clock, in_child, rates
 
 from .loops import aipw_of_all_targets
 
@@ -34,16 +34,35 @@ def large(settings):
     for dtype in ("float64", "float32"):
         (seconds, values), before, peak = in_child(_run, size, dtype)
         double = values if double is None else double
-        floor = size.trials * 2 * size.M * size.n**2 / machine[dtype]  # the n x n products of the systems alone
-        yield "large", _row(size, f"evaluate, {dtype}", seconds, floor, peak, np.abs(values - double).max())
+        floor = (
+            size.trials * 2 * size.M * size.n**2 / machine[dtype]
+        )  # the n x n products of the systems alone
+        yield (
+            "large",
+            _row(size, f"evaluate, {dtype}", seconds, floor, peak, np.abs(values - double).max()),
+        )
     (seconds, values), before, peak = in_child(_peer, size)
-    yield "large", _row(size, "scikit-learn Ridge, loop over trials, in float64", seconds, np.nan, peak, np.abs(values - double[0]).max())
+    yield (
+        "large",
+        _row(
+            size,
+            "scikit-learn Ridge, loop over trials, in float64",
+            seconds,
+            np.nan,
+            peak,
+            np.abs(values - double[0]).max(),
+        ),
+    )
 
 
 def _row(size, what, seconds, floor, peak, difference):
     shape = {"M": size.M, "N": size.N, "n": size.n, "P": size.P, "trials": size.trials}
     matrix = (size.M + size.P) * size.N / MIB  # source and targets, a byte each
-    row = {"what": what} | shape | {"seconds": seconds, "floor_s": floor, "times_floor": seconds / floor}
+    row = (
+        {"what": what}
+        | shape
+        | {"seconds": seconds, "floor_s": floor, "times_floor": seconds / floor}
+    )
     row |= {"peak_mib": peak, "matrix_mib": matrix, "peak_over_matrix": peak / matrix}
     return row | {"max_memory_mib": size.max_memory / MIB, "largest_difference": difference}
 
@@ -54,7 +73,9 @@ def _run(size, dtype):
     S, X, start = asarray(source), asarray(target), clock()
     core = designs.uniform_core_sets(size.N, size.n, size.trials, np.random.default_rng(1))
     dtype = getattr(namespace(S), dtype)
-    estimate = estimators.evaluate(estimators.aipw, S, X, asarray(core), max_memory=size.max_memory, dtype=dtype)
+    estimate = estimators.evaluate(
+        estimators.aipw, S, X, asarray(core), max_memory=size.max_memory, dtype=dtype
+    )
     return clock() - start, to_numpy(estimate.value)
 
 
@@ -83,5 +104,7 @@ def _matrix(size):
     difficulty = rng.normal(0, 1.2, size.N).astype(np.float32)
     scores = np.empty((size.M + size.P, size.N), dtype=np.uint8)
     for row in scores:  # one by one: no matrix of floats is made
-        row[:] = rng.random(size.N, dtype=np.float32) < 1 / (1 + np.exp(difficulty - np.float32(rng.normal(0.3, 1.2))))
+        row[:] = rng.random(size.N, dtype=np.float32) < 1 / (
+            1 + np.exp(difficulty - np.float32(rng.normal(0.3, 1.2)))
+        )
     return scores[size.P :], scores[: size.P]

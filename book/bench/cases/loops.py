@@ -1,12 +1,12 @@
 """The regression methods against the loops over scikit-learn that a user would write."""
 
 import numpy as np
+from measure import compare, ratios
+from settings import SPLITS
 from sklearn.linear_model import Ridge, RidgeCV
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators
-from measure import compare, ratios
-from settings import SPLITS
 
 ALPHAS = (0.1, 1.0, 10.0)
 
@@ -23,8 +23,14 @@ def loops(settings):
         for scores in settings.benchmarks:
             for split in SPLITS:
                 parts.append(_part(scores, split, method, loop, peer_trials, settings))
-                yield "loops", _row(scores.name, split, method, loop, peer_trials, *parts[-1], settings)
-        pairs, difference = sum(pairs for pairs, _ in parts), max(difference for _, difference in parts)
+                yield (
+                    "loops",
+                    _row(scores.name, split, method, loop, peer_trials, *parts[-1], settings),
+                )
+        pairs, difference = (
+            sum(pairs for pairs, _ in parts),
+            max(difference for _, difference in parts),
+        )
         yield "loops", _row("all", "all", method, loop, peer_trials, pairs, difference, settings)
 
 
@@ -41,7 +47,11 @@ def _part(scores, split, method, loop, peer_trials, settings):
     def peer():
         pair = None
         for _ in range(min(peer_trials, settings.trials)):
-            pair = bp.split_models(scores, split, rng) if pair is None or split == "interpolation" else pair
+            pair = (
+                bp.split_models(scores, split, rng)
+                if pair is None or split == "interpolation"
+                else pair
+            )
             loop(*(part.values for part in pair), n, rng, candidates)
 
     ours(), peer()  # a first call loads libraries
@@ -53,7 +63,13 @@ def _row(benchmark, split, method, loop, peer_trials, pairs, difference, setting
     measured = f"{min(peer_trials, settings.trials)} of {settings.trials} trials"
     if loop is random_search_learn:
         measured += f", {settings.candidates} of 10,000 core sets"
-    row = {"benchmark": benchmark, "split": split, "method": method, "peer": PEERS[loop], "peer_measured": measured}
+    row = {
+        "benchmark": benchmark,
+        "split": split,
+        "method": method,
+        "peer": PEERS[loop],
+        "peer_measured": measured,
+    }
     return row | ratios(pairs) | {"largest_difference": difference}
 
 
@@ -61,7 +77,9 @@ def _difference(scores, split, method, loop, n):
     """The largest difference of two estimates of the same draw; NaN for the random search, which searches others."""
     if loop is random_search_learn:
         return np.nan
-    source, target = (part.values for part in bp.split_models(scores, split, np.random.default_rng(1)))
+    source, target = (
+        part.values for part in bp.split_models(scores, split, np.random.default_rng(1))
+    )
     core = designs.uniform(source, n, np.random.default_rng(2))[None]
     estimate = getattr(estimators, method)(source, core, estimators.observe(target, core)).value[0]
     return np.abs(estimate - loop(source, target, n, np.random.default_rng(2), None)).max()

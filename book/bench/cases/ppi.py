@@ -1,11 +1,11 @@
 """Cross-fitted AIPW against prediction-powered inference (ppi-python) with the same ridge regression."""
 
 import numpy as np
+from measure import NOT_INSTALLED, compare, cpu_seconds, installed, ratios
 from sklearn.linear_model import Ridge
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators
-from measure import NOT_INSTALLED, compare, cpu_seconds, installed, ratios
 
 FOLDS, LEVEL = 5, 0.95
 OURS = "aipw_cross_fitted"
@@ -20,7 +20,13 @@ def ppi(settings):
     size = {"benchmark": scores.name, "split": "extrapolation", "draws": settings.draws}
     seconds, found = cpu_seconds(_ours, source, target, cores)
     scale = settings.trials / settings.draws
-    row = {"method": OURS, "total_cpu_s": seconds * scale, "ratio": 1.0, "ratio_least": 1.0, "ratio_most": 1.0}
+    row = {
+        "method": OURS,
+        "total_cpu_s": seconds * scale,
+        "ratio": 1.0,
+        "ratio_least": 1.0,
+        "ratio_most": 1.0,
+    }
     yield "ppi", size | row | _quality(found, target) | {"note": ""}
     for name, peer in PEERS.items():
         yield "ppi", size | {"method": name} | _against(peer, source, target, cores, settings)
@@ -33,12 +39,16 @@ def _against(peer, source, target, cores, settings):
 
     def run(some):  # where all observed scores are equal the tuned weight is 0/0
         with np.errstate(all="ignore"):
-            return np.array([[peer(source, s, core) for s in target] for core in some]).transpose(2, 0, 1)
+            return np.array([[peer(source, s, core) for s in target] for core in some]).transpose(
+                2, 0, 1
+            )
 
     found = run(cores)
     few = cores[: max(len(cores) // 20, 1)]
     share = len(few) / len(cores)
-    pairs = compare(lambda: _ours(source, target, cores), lambda: run(few), settings.repetitions, 1.0, share)
+    pairs = compare(
+        lambda: _ours(source, target, cores), lambda: run(few), settings.repetitions, 1.0, share
+    )
     row = ratios(pairs)
     times = {"total_cpu_s": row["peer_cpu_s"] * settings.trials / len(cores)}
     times |= {name: row[name] for name in ("ratio", "ratio_least", "ratio_most")}
@@ -56,7 +66,12 @@ def _quality(found, target):
     gaps = 100 * np.nanmean(np.abs(value - truth), axis=1)
     se = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
     covered = ((lower <= truth) & (truth <= upper)).mean()
-    return dict(zip(QUALITY, (gaps.mean(), se, covered, 100 * np.nanmean(upper - lower), np.isnan(value).mean())))
+    return dict(
+        zip(
+            QUALITY,
+            (gaps.mean(), se, covered, 100 * np.nanmean(upper - lower), np.isnan(value).mean()),
+        )
+    )
 
 
 def _ours(source, target, cores):

@@ -19,7 +19,9 @@ import joblib
 import kmedoids
 import numpy as np
 import pandas as pd
+from measure import installed
 from scipy import stats
+from settings import rasch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import pairwise_distances
 
@@ -27,8 +29,6 @@ import benchpred_utils as bp
 from benchpred_utils import backend, designs, estimators, irt, optimised, simulation
 from benchpred_utils.backend import namespace
 from benchpred_utils.counter import Stream
-from measure import installed
-from settings import rasch
 
 from .irt import _py_irt
 from .loops import aipw_of_all_targets
@@ -46,7 +46,9 @@ class Work(NamedTuple):
     peer_name: str = ""
     share: float = 1.0  # of the work that the peer is made to do: its time is divided by it
     cores: Callable | None = None  # ours on the host with all its cores; None: as it is
-    solve: Callable | None = None  # the library's own solve of all systems that have to be solved, or what must run
+    solve: Callable | None = (
+        None  # the library's own solve of all systems that have to be solved, or what must run
+    )
     solve_name: str = "solve"
     operations: float | Callable = 0.0  # a function: known only once ours has run
     bytes: float | Callable = 0.0
@@ -81,11 +83,16 @@ def simulation_of_a_rate(at, put):
     """The simulation behind the chapter on root-n consistency: R core sets, their estimates and intervals."""
     N, n, R = (at[letter] for letter in "NnR")
     s, g = simulation.population(N, np.random.default_rng(0))
-    run = lambda S, G, R, seed: simulation.replicate(estimators.difference, G, S, n, R, Stream(seed, like=S))
+    run = lambda S, G, R, seed: simulation.replicate(
+        estimators.difference, G, S, n, R, Stream(seed, like=S)
+    )
     some, few = os.cpu_count(), min(R, 5_000)
 
     def cores():
-        parts = [(s[None], g, len(part), seed) for seed, part in enumerate(np.array_split(np.arange(R), some))]
+        parts = [
+            (s[None], g, len(part), seed)
+            for seed, part in enumerate(np.array_split(np.arange(R), some))
+        ]
         return joblib.Parallel(some, prefer="threads")(joblib.delayed(run)(*part) for part in parts)
 
     def peer():
@@ -103,8 +110,13 @@ def simulation_of_a_rate(at, put):
         "NumPy choice in a loop, pandas group-by",
         few / R,
         cores,
-        operations=R * n * (n - 1 + 70),  # the order of the draws; ten rounds of Philox for two numbers
-        bytes=R * (4 * 8 * n + 3 * 8),  # a number and an item per draw, made and used; s and g at it; three results
+        operations=R
+        * n
+        * (n - 1 + 70),  # the order of the draws; ten rounds of Philox for two numbers
+        bytes=R
+        * (
+            4 * 8 * n + 3 * 8
+        ),  # a number and an item per draw, made and used; s and g at it; three results
         matrix=2 * s.nbytes,
     )
 
@@ -113,10 +125,17 @@ def cross_fitted(at, put):
     """Cross-fitted AIPW on T core sets at once, with intervals."""
     M, N, n, P, T = (at[letter] for letter in "MNnPT")
     values = rasch(M + P, N, np.random.default_rng(0))
-    source, target, core = values[P:], values[:P], designs.uniform_core_sets(N, n, T, np.random.default_rng(1))
+    source, target, core = (
+        values[P:],
+        values[:P],
+        designs.uniform_core_sets(N, n, T, np.random.default_rng(1)),
+    )
     S, X, C = put(source), put(target), put(core)
     few = min(T, 3)
-    systems, left = _systems(T, min(n, M), n + FOLDS, put), _systems(T * FOLDS, -(-n // FOLDS), P, put)
+    systems, left = (
+        _systems(T, min(n, M), n + FOLDS, put),
+        _systems(T * FOLDS, -(-n // FOLDS), P, put),
+    )
     solve = lambda: [namespace(a).linalg.solve(a, b) for a, b in (systems, left)]
     return Work(
         lambda: estimators.evaluate(estimators.aipw_cross_fitted, S, X, C),
@@ -124,7 +143,8 @@ def cross_fitted(at, put):
         "scikit-learn Ridge, loop over sets and folds",
         few / T,
         solve=solve,
-        operations=T * (2 * M * n * min(n, M) + 2 * M * n * (n + FOLDS) + 2 * P * n * (n + 2 * FOLDS)),
+        operations=T
+        * (2 * M * n * min(n, M) + 2 * M * n * (n + FOLDS) + 2 * P * n * (n + 2 * FOLDS)),
         bytes=16 * T * n * (M + P),
         matrix=source.nbytes,
     )
@@ -136,7 +156,9 @@ def _cross_fitted_loop(source, target, core):
     value = []
     for k in range(FOLDS):
         test, train = core[k::FOLDS], np.delete(core, np.s_[k::FOLDS])
-        g = Ridge(alpha=ALPHA).fit(source[:, train].T, target[:, train].T).predict(source.T)  # (N, P)
+        g = (
+            Ridge(alpha=ALPHA).fit(source[:, train].T, target[:, train].T).predict(source.T)
+        )  # (N, P)
         rest = np.setdiff1d(np.arange(N), train)
         correction = (target[:, test].T - g[test]).mean(axis=0) * (N - len(train))
         value.append((target[:, train].sum(axis=1) + g[rest].sum(axis=0) + correction) / N)
@@ -154,7 +176,9 @@ def fit_2pl(at, put):
         evaluations[-1] += 1
         return objective(*args)
 
-    block = 2**30 if backend.name() == "cupy" and put is backend.asarray else irt.BLOCK  # as its docstring says
+    block = (
+        2**30 if backend.name() == "cupy" and put is backend.asarray else irt.BLOCK
+    )  # as its docstring says
 
     def ours():
         evaluations.append(0)
@@ -165,11 +189,17 @@ def fit_2pl(at, put):
     scores = bp.Scores(values.astype(float), name="simulated")
     return Work(
         ours,
-        partial(_py_irt, scores, 0.1, epochs) if installed("py_irt.training") and M * N <= 10**5 else None,
+        partial(_py_irt, scores, 0.1, epochs)
+        if installed("py_irt.training") and M * N <= 10**5
+        else None,
         f"py-irt, {EPOCHS:,} epochs",
         epochs / EPOCHS,
-        operations=lambda: 6 * M * N * (dims + 1) * np.median(evaluations),  # the logits, and the two gradients
-        bytes=lambda: M * N * np.median(evaluations),  # the scores, once for each value of the objective
+        operations=lambda: (
+            6 * M * N * (dims + 1) * np.median(evaluations)
+        ),  # the logits, and the two gradients
+        bytes=lambda: (
+            M * N * np.median(evaluations)
+        ),  # the scores, once for each value of the objective
         precision="float32",
         matrix=values.nbytes,
     )
@@ -184,7 +214,9 @@ def k_medoids(at, put):
     def peer():
         with np.errstate(invalid="ignore"):  # items on which all models score the same
             distance = 1 - np.nan_to_num(np.corrcoef(source.T))
-        model = kmedoids.KMedoids(n, metric="precomputed", init="random", random_state=int(seed.integers(2**31)))
+        model = kmedoids.KMedoids(
+            n, metric="precomputed", init="random", random_state=int(seed.integers(2**31))
+        )
         return model.fit(distance).medoid_indices_
 
     return Work(
@@ -229,7 +261,9 @@ def similarity(at, put):
     X, few = put(values), max(A // 50, 1)
 
     def peer():
-        agree = 1 - pairwise_distances(values[:few].astype(bool), values.astype(bool), metric="hamming")
+        agree = 1 - pairwise_distances(
+            values[:few].astype(bool), values.astype(bool), metric="hamming"
+        )
         p = values.mean(axis=1)
         by_chance = p[:few, None] * p + (1 - p[:few, None]) * (1 - p)
         return (agree - by_chance) / (1 - by_chance)
@@ -260,7 +294,9 @@ def imports(at, put):
 
 def book(at, put):
     """The book from its stored outputs: `make html`, or as many pages as nbconvert makes of the notebooks."""
-    folder = tempfile.TemporaryDirectory(prefix="benchpred-book-")  # goes when the functions below do
+    folder = tempfile.TemporaryDirectory(
+        prefix="benchpred-book-"
+    )  # goes when the functions below do
     quiet = partial(subprocess.run, check=True, cwd=ROOT, capture_output=True)
     notebooks = [str(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", folder.name]
@@ -279,7 +315,9 @@ def _again(values):
 def _systems(count, size, columns, put):
     """As many systems of linear equations, well-conditioned: matrices and right-hand sides."""
     rng = np.random.default_rng(0)
-    return put(rng.random((count, size, size)) + size * np.eye(size)), put(rng.random((count, size, columns)))
+    return put(rng.random((count, size, size)) + size * np.eye(size)), put(
+        rng.random((count, size, columns))
+    )
 
 
 class Problem(NamedTuple):
@@ -297,7 +335,10 @@ def _powers(start, count, factor=2):
     return tuple(start * factor**i for i in range(count))
 
 
-GSM8K, TINY = {"M": 63, "N": 1000, "n": 50}, {"M": 12, "N": 40, "n": 10}  # the sources of its interpolation split
+GSM8K, TINY = (
+    {"M": 63, "N": 1000, "n": 50},
+    {"M": 12, "N": 40, "n": 10},
+)  # the sources of its interpolation split
 TARGETS, FEW = {"P": 20}, {"P": 3}
 PROBLEMS = {
     "AIPW, one trial": Problem(
@@ -311,14 +352,23 @@ PROBLEMS = {
         cross_fitted,
         GSM8K | TARGETS | {"T": 200},
         TINY | FEW | {"T": 3},
-        {"T": _powers(1, 6, 4), "M": _powers(50, 4), "N": _powers(1_000, 4, 4), "n": _powers(25, 4)},
+        {
+            "T": _powers(1, 6, 4),
+            "M": _powers(50, 4),
+            "N": _powers(1_000, 4, 4),
+            "n": _powers(25, 4),
+        },
         (GSM8K | TARGETS | {"T": 100_000},),
     ),
     "root-n simulation": Problem(
         simulation_of_a_rate,
         {"N": 2_000, "n": 50, "R": 10_000},
         {"N": 40, "n": 10, "R": 30},
-        {"R": (10_000, 31_623, 100_000, 316_228, 1_000_000), "N": _powers(2_000, 4, 10), "n": _powers(25, 5)},
+        {
+            "R": (10_000, 31_623, 100_000, 316_228, 1_000_000),
+            "N": _powers(2_000, 4, 10),
+            "n": _powers(25, 5),
+        },
     ),
     "2PL fit": Problem(
         fit_2pl,
@@ -336,7 +386,10 @@ PROBLEMS = {
         ({"M": 2_000, "N": 20_000, "n": 200},),
     ),
     "similarity of models": Problem(
-        similarity, {"A": 5_000, "N": 1_000}, {"A": 9, "N": 40}, {"A": (625, 1_250, 2_500, 5_000), "N": _powers(250, 4)}
+        similarity,
+        {"A": 5_000, "N": 1_000},
+        {"A": 9, "N": 40},
+        {"A": (625, 1_250, 2_500, 5_000), "N": _powers(250, 4)},
     ),
     "import benchpred_utils": Problem(imports, {}, {}),
     "the book's build": Problem(book, {}, None, once=True),
@@ -348,7 +401,11 @@ def sizes(name, tiny=False, device=False):
     problem = PROBLEMS[name]
     if tiny:
         return [(problem.tiny, True)] * (problem.tiny is not None)
-    along = [(problem.base | {letter: x}, not i) for i, (letter, xs) in enumerate(problem.curves.items()) for x in xs]
+    along = [
+        (problem.base | {letter: x}, not i)
+        for i, (letter, xs) in enumerate(problem.curves.items())
+        for x in xs
+    ]
     further = [(size, True) for size in problem.device] if device else []
     found = {}
     for size, with_peer in [(problem.base, True), *along, *further]:

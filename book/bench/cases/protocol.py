@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pandas as pd
+from measure import clocks, cpu_seconds, in_child
+from settings import SPLITS
 
 import benchpred_utils as bp
 from benchpred_utils import runs
-from measure import clocks, cpu_seconds, in_child
-from settings import SPLITS
 
 PHASES = ("total", "design", "estimator")
 
@@ -39,7 +39,9 @@ def _method(scores, method, split, settings):
     costs |= {f"{phase}_cpu_s": each[phase] for phase in PHASES[1:]}
     costs["rest_cpu_s"] = each["total"] - each["design"] - each["estimator"]
     scaled = setup["total"] + settings.trials * each["total"]
-    return size | {"n": settings.budget, "trials_measured": trials} | costs | {"total_cpu_s": scaled}
+    return (
+        size | {"n": settings.budget, "trials_measured": trials} | costs | {"total_cpu_s": scaled}
+    )
 
 
 def _phases(scores, method, split, budget, trials):
@@ -93,7 +95,12 @@ def _together(scores, split, settings):
     (first, some), before, peak = in_child(_one_and_some, args, trials)
     setup, each = setup_and_rest(pd.Series([first]), pd.Series([some]), trials, split)
     all_trials = setup[0] + settings.trials * each[0]
-    size = {"measured": "sample", "benchmark": scores.name, "split": split, "trials_measured": trials}
+    size = {
+        "measured": "sample",
+        "benchmark": scores.name,
+        "split": split,
+        "trials_measured": trials,
+    }
     costs = {"setup_cpu_s": setup[0], "trial_cpu_s": each[0], "total_cpu_s": all_trials}
     costs["wall_s_2_cores"] = (all_trials + setup[0]) / 2  # either core makes its own set-up
     return size | costs | {"imports_mib": before, "peak_mib": peak}
@@ -108,7 +115,12 @@ def _sum(rows):
     table = pd.DataFrame(rows)
     sums = table[["setup_cpu_s", "trial_cpu_s", "total_cpu_s", "wall_s_2_cores"]].sum(min_count=1)
     peaks = table[["imports_mib", "peak_mib"]].max()
-    start = {"measured": rows[0]["measured"], "benchmark": "all", "split": "all", "trials_measured": 0}
+    start = {
+        "measured": rows[0]["measured"],
+        "benchmark": "all",
+        "split": "all",
+        "trials_measured": 0,
+    }
     return start | sums.to_dict() | peaks.to_dict()
 
 
@@ -129,6 +141,18 @@ def _stored(settings):
     for (benchmark, split), part in costs.groupby(["benchmark", "split"], sort=False):
         cpu, peak = part["cpu_s"].sum(), part["peak_mib"].max()
         row = {"measured": f"make runs, {date}{is_stale}", "benchmark": benchmark, "split": split}
-        row |= {"trials_measured": part["trials"].min(), "setup_cpu_s": np.nan, "trial_cpu_s": np.nan}
-        rows.append(row | {"total_cpu_s": cpu, "wall_s_2_cores": cpu / 2, "imports_mib": np.nan, "peak_mib": peak})
+        row |= {
+            "trials_measured": part["trials"].min(),
+            "setup_cpu_s": np.nan,
+            "trial_cpu_s": np.nan,
+        }
+        rows.append(
+            row
+            | {
+                "total_cpu_s": cpu,
+                "wall_s_2_cores": cpu / 2,
+                "imports_mib": np.nan,
+                "peak_mib": peak,
+            }
+        )
     return rows

@@ -5,9 +5,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-import pytest
-
 import measure
+import pytest
 
 
 def pytest_addoption(parser):

@@ -1,17 +1,17 @@
 """Every problem of cases/problems.py, by the package, by what a user would pick, and by what must at least be done.
 
-    make bench ARGS="--only speed"    # runs this, and makes the tables; on a GPU: make bench-gpu
-    python -m pytest book/bench/speed -k similarity
+make bench ARGS="--only speed"    # runs this, and makes the tables; on a GPU: make bench-gpu
+python -m pytest book/bench/speed -k similarity
 """
 
 from functools import lru_cache
 
+import measure
 import numpy as np
 import pytest
-
-import measure
-from benchpred_utils import backend
 from cases.problems import PROBLEMS, label, sizes
+
+from benchpred_utils import backend
 
 ON_DEVICE = backend.name() == "cupy"
 SUBJECTS = ("ours", "peer", "cores", "solve") if ON_DEVICE else ("ours", "peer", "solve")
@@ -51,9 +51,15 @@ def test_speed(name, size, subject, benchmark, rates):
     seconds, memory = first_run(run, subject == "ours") if not PROBLEMS[name].once else (LONG, 0)
     what = {"peer": work.peer_name, "solve": work.solve_name}.get(subject, "")
     benchmark.extra_info |= {"name": name, "size": size, "subject": subject, "work": what}
-    benchmark.extra_info |= {"share": work.share if subject == "peer" else 1.0, "matrix": work.matrix, "memory": memory}
+    benchmark.extra_info |= {
+        "share": work.share if subject == "peer" else 1.0,
+        "matrix": work.matrix,
+        "memory": memory,
+    }
     count = lambda number: float(number() if callable(number) else number)
     if subject == "ours":
         benchmark.extra_info |= {"operations": count(work.operations), "bytes": count(work.bytes)}
         benchmark.extra_info |= {"rate": rates[work.precision], "copy": rates["copy"]}
-    benchmark.pedantic(run, rounds=3 if seconds < LONG else 1, iterations=max(1, min(int(0.1 / seconds), 1000)))
+    benchmark.pedantic(
+        run, rounds=3 if seconds < LONG else 1, iterations=max(1, min(int(0.1 / seconds), 1000))
+    )
