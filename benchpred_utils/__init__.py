@@ -1,42 +1,30 @@
-"""Benchmark prediction: a language model's accuracy on a whole benchmark, estimated from few of its items."""
+"""Benchmark prediction: a model's accuracy on a whole benchmark, estimated from few of its items.
 
-from . import (
-    adaptive,
-    advice,
-    backend,
-    counter,
-    data,
-    designs,
-    estimators,
-    experiments,
-    inference,
-    readers,
-    scores,
-    sequences,
-    session,
-    similarity,
-    simulation,
-)
-from .advice import Advice, recommend
+The statistics are here; what serves a model of one's own is in `benchpred_utils.evaluate`, whose
+names are to be had here too.
+"""
+
+from importlib import import_module
+
 from .data import DATASETS, HELM_LITE, DataUnavailable, load_scores, model_table
 from .designs import k_center_greedy, uniform
 from .estimators import Estimate
-from .experiments import (
-    METHODS,
-    OWN_METHODS,
-    RECOMMENDED,
-    SPLITS,
-    Method,
-    run_experiment,
-    split_models,
-)
-from .inference import compare, summarise
-from .readers import read_helm, read_lm_eval, read_results, read_scores
+from .experiments import SPLITS, run_experiment, split_models
+from .methods import METHODS, OWN_METHODS, RECOMMENDED, Method
 from .scores import Scores
-from .session import EvaluationSession
 from .similarity import model_similarity, pairwise_similarity
+from .summary import compare, summarise
 
 __version__ = "0.1.0"
+EVALUATE = (  # names of `evaluate`, which is imported when one of them is used
+    "Advice",
+    "EvaluationSession",
+    "read_helm",
+    "read_lm_eval",
+    "read_results",
+    "read_scores",
+    "recommend",
+)
 __all__ = [
     "DATASETS",
     "HELM_LITE",
@@ -44,40 +32,25 @@ __all__ = [
     "OWN_METHODS",
     "RECOMMENDED",
     "SPLITS",
-    "Advice",
     "DataUnavailable",
     "Estimate",
-    "EvaluationSession",
     "Method",
     "Scores",
-    "adaptive",
-    "advice",
-    "backend",
     "compare",
-    "counter",
-    "data",
-    "designs",
-    "estimators",
-    "experiments",
-    "inference",
     "k_center_greedy",
     "load_scores",
     "model_similarity",
     "model_table",
     "pairwise_similarity",
-    "read_helm",
-    "read_lm_eval",
-    "read_results",
-    "read_scores",
-    "readers",
-    "recommend",
     "run_experiment",
-    "scores",
-    "sequences",
-    "session",
-    "similarity",
-    "simulation",
     "split_models",
     "summarise",
     "uniform",
+    *EVALUATE,
 ]
+
+
+def __getattr__(name):
+    if name in EVALUATE:
+        return getattr(import_module(".evaluate", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,22 +1,24 @@
 """The array library that computes: CuPy where a GPU answers, NumPy elsewhere.
 
-This is the only file that imports CuPy.  Everything above it takes its functions from the arrays it is given
-(:func:`namespace`), so there is one algorithm, not one per library.
+This is the only file that imports CuPy. All others take their functions from the arrays that they
+are given (:func:`array_module`), so there is one algorithm and not one per library.
 """
 
 import os
 from functools import cache
 
+import array_api_compat
 import numpy as np
-from array_api_compat import array_namespace as namespace
-from array_api_compat import device
 
-__all__ = ["asarray", "asarray_like", "device", "floating", "name", "namespace", "to_numpy"]
+
+def array_module(array):
+    """The library of an array, with NumPy's names: `numpy`, `cupy`, or another of the standard."""
+    return array_api_compat.array_namespace(array)
 
 
 @cache
 def _cupy():
-    """CuPy if it imports and a device answers, else None: the wheel imports on a machine without a GPU too."""
+    """CuPy if it imports and a device answers, else None: the wheel imports without a GPU too."""
     try:
         import cupy
 
@@ -25,7 +27,7 @@ def _cupy():
         return None
 
 
-def name():
+def chosen():
     """``"cupy"`` or ``"numpy"``: what ``BENCHPRED_BACKEND`` asks for, else CuPy where it works.
 
     Raises ValueError on another name, and RuntimeError when CuPy is asked for and no GPU answers.
@@ -35,30 +37,23 @@ def name():
         raise ValueError(f"BENCHPRED_BACKEND is {wanted!r}; use 'numpy', 'cupy', or leave it unset")
     if wanted == "cupy" and _cupy() is None:
         raise RuntimeError(
-            "BENCHPRED_BACKEND=cupy, but CuPy does not import or no GPU answers; install the extra gpu-cuda12 or "
-            "gpu-cuda13 (one of them), or unset the variable to compute with NumPy"
+            "BENCHPRED_BACKEND=cupy, but CuPy does not import or no GPU answers; install the extra "
+            "gpu-cuda12 or gpu-cuda13 (one of them), or unset the variable to compute with NumPy"
         )
     return wanted or ("cupy" if _cupy() else "numpy")
 
 
 def asarray(values):
     """`values` as an array of the chosen library, on its device (no copy where none is needed)."""
-    return _cupy().asarray(values) if name() == "cupy" else np.asarray(values)
-
-
-def asarray_like(values, like):
-    """`values`, on the host or already there, as an array of the same library and on the same device as `like`."""
-    return namespace(like).asarray(values, device=device(like))
-
-
-def floating(values, dtype=None):
-    """`values` in floating point: as they are if they are so, else (0/1 scores in bytes, say) in `dtype` or float64."""
-    xp = namespace(values)
-    if dtype is None and xp.isdtype(values.dtype, "real floating"):
-        return values
-    return xp.astype(values, dtype or xp.float64, copy=False)
+    return _cupy().asarray(values) if chosen() == "cupy" else np.asarray(values)
 
 
 def to_numpy(values):
     """`values` as a NumPy array in the computer's memory, wherever it lived."""
     return values.get() if hasattr(values, "get") else np.asarray(values)
+
+
+def floating(*arrays):
+    """The arrays in float64: whole numbers and single precision would round, or overflow."""
+    xp = array_module(arrays[0])
+    return tuple(xp.astype(array, xp.float64, copy=False) for array in arrays)

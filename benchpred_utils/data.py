@@ -1,11 +1,11 @@
-"""Real score matrices: where a file comes from, and how it is read without trusting it.
+"""Real score matrices: where their files come from, and how they are read.
 
-A file is taken from ``$BENCHPRED_DATA`` if it is there, else from the cache, else downloaded from the address pinned in
-``facts/manifest.json``.  Its sha256 is checked each time, before a byte of it is interpreted.
+A file is taken from ``$BENCHPRED_DATA`` if it is there, else from the cache, else downloaded from
+the address pinned in ``facts/manifest.json``. Its sha256 is checked each time, before a byte of it
+is interpreted: only the very files that were looked through are ever read.
 """
 
 import hashlib
-import io
 import json
 import os
 import warnings
@@ -13,21 +13,11 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
-from joblib import numpy_pickle
 
 from .scores import Scores
-
-__all__ = [
-    "DATASETS",
-    "HELM_LITE",
-    "DataUnavailable",
-    "fetch",
-    "files",
-    "load_scores",
-    "model_table",
-]
 
 FACTS = Path(__file__).parent / "facts"
 HELM_LITE = (
@@ -78,10 +68,8 @@ def _fetch(entry):
 
 
 def _pooch():
-    with (
-        warnings.catch_warnings()
-    ):  # pooch asks for a notebook's progress bar and warns where there are no widgets
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pooch wants a progress bar for notebooks, and says so
         import pooch
     return pooch
 
@@ -128,48 +116,12 @@ def _download(entry, path):
 # --- from checked bytes to Scores -------------------------------------------------------------------------------------
 
 
-class _PlainArray(numpy_pickle.NumpyArrayWrapper):
-    """Joblib's array wrapper, but for arrays of Python objects: those are read by an unrestricted pickle."""
-
-    def read(self, unpickler, *args):
-        if self.dtype.hasobject:
-            raise ValueError("the pickle holds an array of Python objects, which is not read")
-        return super().read(unpickler, *args)
-
-
-class _ArrayUnpickler(numpy_pickle.NumpyUnpickler):
-    """Reads a joblib pickle of one array; no class but the three that this takes can be loaded."""
-
-    allowed = {
-        ("joblib.numpy_pickle", "NumpyArrayWrapper"): _PlainArray,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
-    def find_class(self, module, name):
-        try:
-            return self.allowed[module, name]
-        except KeyError:
-            raise ValueError(
-                f"the pickle asks for {module}.{name}; only a NumPy array is read"
-            ) from None
-
-
-def read_joblib_array(data):
-    """The array in `data`, the bytes of an uncompressed joblib pickle; ValueError when it holds anything else."""
-    stream = io.BytesIO(data)
-    array = _ArrayUnpickler("array", stream, ensure_native_byte_order=False).load()
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"the pickle holds a {type(array).__name__}, not an array")
-    return array
-
-
 def _read_helm_lite(name, path):
-    values = read_joblib_array(path.read_bytes())
-    models = (
-        _helm_models() if len(values) == len(_helm_models()) else None
-    )  # four rows of LegalBench are missing,
-    domains = json.loads((FACTS / "domains.json").read_text()).get(name)  # and nobody says which
+    values = joblib.load(path)  # a pickle, which could run code: this one is known by its sha256
+    models = _helm_models()
+    if len(values) != len(models):
+        models = None  # four rows of LegalBench are missing, and nobody says which
+    domains = json.loads((FACTS / "domains.json").read_text()).get(name)
     return Scores(
         values,
         models=models,
@@ -217,12 +169,8 @@ def _read_swe_bench(name, path):
     table = pd.read_csv(path, index_col="model")
     return Scores(
         table,
-        domains=[
-            item.split("__")[0] for item in table.columns
-        ],  # the repository's owner, as in django__django-1
-        dates=[
-            f"{model[:4]}-{model[4:6]}-{model[6:8]}" for model in table.index
-        ],  # 20231010_rag_claude2
+        domains=[item.split("__")[0] for item in table.columns],  # django of django__django-1
+        dates=[f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in table.index],  # 20231010_rag_...
         name=name,
     )
 

@@ -1,16 +1,9 @@
 """The score matrix S(F', D'): an immutable record that has checked itself."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = ["Scores"]
-
-
-def _frozen(values, dtype=None):
-    values = np.array(values, dtype=dtype)  # a copy, so that nobody else holds a way to change it
-    values.flags.writeable = False
-    return values
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,23 +22,22 @@ class Scores:
     name: str = "custom"  # of the benchmark
 
     def __post_init__(self):
-        values, models, items = self.values, self.models, self.items
-        if hasattr(values, "columns"):
-            models = values.index if models is None else models
-            items = values.columns if items is None else items
-            values = values.to_numpy()
-        values = _checked_values(values, models, items)
+        is_frame = hasattr(self.values, "columns")
+        models = self.values.index if is_frame and self.models is None else self.models
+        items = self.values.columns if is_frame and self.items is None else self.items
+        values = _matrix(self.values)
         n_models, n_items = values.shape
-        models = _checked_names("models", models, n_models, "model-")
-        checked = {
-            "values": values,
-            "models": models,
-            "items": _checked_names("items", items, n_items, "item-"),
-            "domains": _checked_length("domains", self.domains, n_items, "items"),
-            "dates": _checked_dates(self.dates, models),
-        }
-        for field, value in checked.items():
-            object.__setattr__(self, field, value)  # the record is frozen for everyone else
+        models = _names("models", models, n_models, "model-")
+        items = _names("items", items, n_items, "item-")
+        _check_range(values, models, items)
+        domains = _labels("domains", self.domains, n_items, "items")
+        dates = _checked_dates(self.dates, models)
+        self._set(values=values, models=models, items=items, domains=domains, dates=dates)
+
+    def _set(self, **fields):
+        """Set fields, which are frozen for everyone else."""
+        for field, value in fields.items():
+            object.__setattr__(self, field, value if value is None else _frozen(value))
 
     @property
     def n_models(self):
@@ -59,7 +51,7 @@ class Scores:
 
     @property
     def accuracy(self):
-        """(n_models,) the mean score of each model over all items: the truth that is to be predicted."""
+        """(n_models,) the mean score of each model over all items: the truth to be predicted."""
         return self.values.mean(axis=1)
 
     def select(self, models=None, items=None):
@@ -67,114 +59,103 @@ class Scores:
 
         Raises ValueError when a model or an item is taken twice, or too few are left.
         """
-        rows, cols = (
-            _positions("model", models, self.n_models, 1),
-            _positions("item", items, self.n_items, 2),
+        rows = _positions("model", models, self.n_models, 1)
+        columns = _positions("item", items, self.n_items, 2)
+        part = copy(self)  # what was checked needs no second check
+        part._set(
+            values=self.values[rows][:, columns],
+            models=self.models[rows],
+            items=self.items[columns],
+            domains=None if self.domains is None else self.domains[columns],
+            dates=None if self.dates is None else self.dates[rows],
         )
-        values = self.values[rows] if items is None else self.values[np.ix_(rows, cols)]
-        fields = {
-            "values": values,
-            "models": self.models[rows],
-            "items": self.items[cols],
-            "name": self.name,
-        }
-        fields["domains"] = None if self.domains is None else self.domains[cols]
-        fields["dates"] = None if self.dates is None else self.dates[rows]
-        part = object.__new__(Scores)  # a part of what was checked needs no second check
-        for field, value in fields.items():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(part, field, value)
         return part
 
     def __repr__(self):
         return f"Scores({self.name!r}: {self.n_models} models x {self.n_items} items)"
 
 
+def _frozen(values):
+    values = np.array(values)  # a copy, so that nobody else holds a way to change it
+    values.flags.writeable = False
+    return values
+
+
 def _positions(what, chosen, length, least):
     """The chosen models or items as indices."""
     index = np.arange(length) if chosen is None else np.arange(length)[chosen]
     if len(index) < least or np.bincount(index).max() > 1:
-        raise ValueError(
-            f"a selection must hold at least {least} {what}{'s' * (least > 1)}, each only once"
-        )
+        plural = what if least == 1 else f"{what}s"
+        raise ValueError(f"a selection must hold at least {least} {plural}, each only once")
     return index
 
 
-def _checked_values(values, models, items):
+def _matrix(values):
     try:
-        values = _frozen(values, float)
+        values = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"values must be a matrix of numbers, models x items: {error}") from None
-    if values.ndim != 2:
+    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
         raise ValueError(
-            f"values must have two dimensions, models x items, but their shape is {values.shape}"
+            f"values must have two dimensions, models x items, at least 1 x 2 of them, "
+            f"but their shape is {values.shape}"
         )
-    if values.shape[0] < 1 or values.shape[1] < 2:
-        raise ValueError(
-            f"values are {values.shape[0]} models x {values.shape[1]} items; at least 1 x 2 are needed"
-        )
+    return values
+
+
+def _check_range(values, models, items):
     for bad, what in (
         (np.isnan(values), "missing (NaN)"),
         (~((values >= 0) & (values <= 1)), "outside [0, 1]"),
     ):
         if bad.any():
-            row, col = np.argwhere(bad)[0]
-            where = f"model {_label(models, row)}, item {_label(items, col)}"
+            row, column = np.argwhere(bad)[0]
             raise ValueError(
-                f"{bad.sum()} of {values.size} scores are {what}, the first at {where} (value {values[row, col]:g}); "
+                f"{bad.sum()} of {values.size} scores are {what}, the first at model {models[row]}, "
+                f"item {items[column]} (value {values[row, column]:g}); "
                 "drop or complete those items, and scale scores to [0, 1]"
             )
-    return values
 
 
-def _label(names, index):
-    return f"{index}" if names is None or len(names) <= index else f"{index} ({list(names)[index]})"
-
-
-def _checked_names(field, names, length, prefix):
+def _names(field, names, length, prefix):
+    """Unique names, numbered from the prefix where none are given."""
     if names is None:
         width = len(str(length - 1))
-        return _frozen([f"{prefix}{i:0{width}d}" for i in range(length)])
-    names = _checked_length(field, [str(name) for name in names], length, field)
+        return np.array([f"{prefix}{i:0{width}d}" for i in range(length)])
+    names = _labels(field, [str(name) for name in names], length, field)
     unique, counts = np.unique(names, return_counts=True)
-    if len(unique) < len(names):
-        twice = unique[counts > 1]
+    twice = unique[counts > 1]
+    if len(twice):
         raise ValueError(
-            f"{field} must be unique, but {len(twice)} names occur more than once: {', '.join(twice[:3])}"
+            f"{field} must be unique, but {len(twice)} names occur more than once: "
+            f"{', '.join(twice[:3])}"
         )
     return names
 
 
-def _checked_length(field, labels, length, of):
+def _labels(field, labels, length, of):
     if labels is None:
         return None
-    labels = _frozen(labels)
+    labels = np.asarray(labels)
     if labels.shape != (length,):
         raise ValueError(
-            f"{field} must be one label for each of the {length} {of}, but their shape is {labels.shape}"
+            f"{field} must be one label for each of the {length} {of}, "
+            f"but their shape is {labels.shape}"
         )
     return labels
 
 
 def _checked_dates(dates, models):
-    dates = _checked_length("dates", dates, len(models), "models")
+    dates = _labels("dates", dates, len(models), "models")
     if dates is None:
         return None
     if dates.dtype.kind not in "iuf":  # not ranks: dates, or text in ISO format
         try:
-            dates = _frozen(dates, "datetime64[D]")
+            dates = dates.astype("datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
-    unknown = (
-        np.isnan(dates)
-        if dates.dtype.kind == "f"
-        else np.isnat(dates)
-        if dates.dtype.kind == "M"
-        else None
-    )
-    if unknown is not None and unknown.any():
-        raise ValueError(
-            f"dates lack one for {unknown.sum()} models, the first is {models[unknown.argmax()]}"
-        )
+    unknown = dates != dates  # NaN and NaT are not equal to themselves
+    if unknown.any():
+        lacking = f"{unknown.sum()} models, the first is {models[unknown.argmax()]}"
+        raise ValueError(f"dates lack one for {lacking}")
     return dates
