@@ -9,8 +9,8 @@ import pandas as pd
 
 from benchpred_utils import methods
 from benchpred_utils.methods import METHODS
-from benchpred_utils.summary import mean_changes
 
+from .averages import mean_changes
 from .theme import INK, NEUTRAL, PALETTE, enable
 
 __all__ = [
