@@ -1,4 +1,4 @@
-"""The built book in a real browser: headless Chromium, with every name but this machine's own address blocked."""
+"""The built book in headless Chromium, with every name but this machine's address blocked."""
 
 import functools
 import http.server

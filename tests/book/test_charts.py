@@ -11,11 +11,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from benchpred_book import charts, stored_charts
+from benchpred_book.averages import mean_changes
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_book import charts, stored_charts
-from benchpred_book.averages import mean_changes
 
 charts.enable()
 
@@ -95,7 +95,10 @@ def test_data_sets_keep_their_rows_in_a_layered_facet():
 def test_the_picture_of_a_chart_that_fills_its_container_has_a_width():
     data, metadata = stored(curve(description="A line.", width="container"))
     assert metadata["benchpred_chart"]["spec"]["width"] == "container"
-    assert float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1]) >= stored_charts.STATIC_WIDTH
+    assert (
+        float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1])
+        >= stored_charts.STATIC_WIDTH
+    )
 
 
 def test_the_page_gets_both_and_nothing_ends_its_script_early():

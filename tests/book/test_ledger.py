@@ -1,10 +1,9 @@
-"""The claims ledger: all eighteen claims have a measured number, an interval, a verdict, and a cell that made them."""
+"""The claims ledger: every claim has a number, an interval, a verdict, and a cell that made them."""
 
 import ast
 import re
 
 import pytest
-
 from benchpred_book import repository
 from benchpred_book.build import pairs
 

@@ -1,4 +1,4 @@
-"""Every lesson: what it is for, exercises with solutions that run, and checks that tell right from wrong."""
+"""Every lesson: what it is for, exercises with solutions, checks that tell right from wrong."""
 
 import ast
 import re
@@ -6,10 +6,9 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from test_chapters import stored
-
 from benchpred_book import Check, repository
 from benchpred_book.build import compare, pairs
+from test_chapters import stored
 
 NO_LESSONS = {"index", "instructor", "zh_intro"}
 LESSONS = [name for name in pairs.chapter_names() if name not in NO_LESSONS]

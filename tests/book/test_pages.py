@@ -1,4 +1,4 @@
-"""The built book: no warning, no dead link, and every page in a real browser that can reach nothing but the book."""
+"""The built pages: no dead link, and each in a real browser that can reach nothing but the book."""
 
 import functools
 import html.parser
@@ -8,7 +8,6 @@ from urllib.parse import unquote, urldefrag, urljoin
 import browser
 import nbformat
 import pytest
-
 from benchpred_book import repository
 from benchpred_book.build import pairs
 
@@ -222,7 +221,9 @@ def test_when_vega_fails_the_pictures_stay(chrome, address, chart_page):
 
 def test_the_search_finds_a_word_of_the_text(chrome, address):
     with browser.open_page(chrome, f"{address}/search.html?q=core+set") as (page, complaints, _):
-        page.wait_for_function("document.querySelector('.search-summary').innerText", timeout=60_000)
+        page.wait_for_function(
+            "document.querySelector('.search-summary').innerText", timeout=60_000
+        )
         page.wait_for_load_state("networkidle")  # the summaries are taken from the pages found
         results = page.locator("#search-results li")
         assert results.count() == results.locator("p.context").count() > 0

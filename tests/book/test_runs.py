@@ -5,10 +5,10 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-
-import benchpred_utils as bp
 from benchpred_book import code, protocols, runs
 from benchpred_book.protocols import Experiment
+
+import benchpred_utils as bp
 from benchpred_utils import summary
 
 CHEAP = ("random_sampling", "random_sampling_learn", "aipw")

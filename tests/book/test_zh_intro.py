@@ -1,11 +1,10 @@
-"""The Chinese introduction says what the ledger says: the same verdicts, the same figures, and all of it in Chinese."""
+"""The Chinese introduction says what the ledger says: its verdicts and figures, in Chinese."""
 
 import re
 
 import pytest
-from test_ledger import CLAIMS, LEDGER, VERDICTS, outputs, rows
-
 from benchpred_book.build import pairs
+from test_ledger import CLAIMS, LEDGER, VERDICTS, outputs, rows
 
 PAGE = "zh_intro"
 CHINESE = dict(zip(VERDICTS, ("成立", "部分成立", "不成立", "现有数据无法检验"), strict=True))
