@@ -70,7 +70,8 @@ def _path(module):
 
 @cache
 def _text(module):
-    return _path(module).read_text(encoding="utf-8")
+    path = _path(module)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _tree(module):

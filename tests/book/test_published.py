@@ -1,4 +1,4 @@
-"""What is published: the workflow, the address, the cell for Colab, citation, terms, and the tree."""
+"""What is published: the tree, the workflow, citation, terms, address, the cell for Colab."""
 
 import os
 import re

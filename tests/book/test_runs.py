@@ -153,7 +153,7 @@ def test_every_method_is_in_the_runs():
         assert methods == set(bp.METHODS) or methods <= set(protocols.COMPARED)
 
 
-# --- the stored runs --------------------------------------------------------------------------------------------------
+# The stored runs
 
 
 @pytest.mark.parametrize("name", list(runs.RUNS))
@@ -170,7 +170,7 @@ def test_the_stored_run_belongs_to_this_code(name):
 @pytest.mark.ci
 @pytest.mark.parametrize("name", list(runs.RUNS))
 def test_a_random_sample_of_the_stored_rows_comes_out_again(name, load):
-    """Other rows each day.  On another processor a tie may fall otherwise: a tenth of the Monte Carlo error is allowed."""
+    """Other rows each day; a tie may fall otherwise: a tenth of the Monte Carlo error is free."""
     experiments, datasets = runs.RUNS[name]
     for dataset in datasets:
         load(dataset)

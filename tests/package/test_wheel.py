@@ -1,4 +1,4 @@
-"""A wheel works where nothing of the repository is: in an empty environment, from another folder."""
+"""A wheel works where nothing of the repository is: in an empty environment."""
 
 import os
 import subprocess
