@@ -78,7 +78,7 @@ def core_mean(source, core, observed):
 
 
 def weighted_sum(source, core, observed, weights, intercept):
-    """intercept (T,) + weights (T, n) @ observed: of methods that learned how to read a core set."""
+    """intercept (T,) + weights (T, n) @ observed: of a method that learned to read its core set."""
     return Estimate((observed * weights[:, None, :]).sum(axis=-1) + intercept[:, None])
 
 

@@ -172,7 +172,7 @@ def _cells(w, n_open, m):
 
 
 def _one_per_cell(w, cells, chosen, u, m):
-    """One place drawn from each chosen cell (B, r) with the uniform numbers u (B, r): places (B, r).
+    """One place drawn from each chosen cell (B, r) by the uniform numbers u (B, r): places (B, r).
 
     Also, for every place (B, N), its probability q within its cell, and the number of the draw,
     0, ..., r - 1, that closes its cell, or -1. The place drawn is the one at which the sum of w
