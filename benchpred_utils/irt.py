@@ -79,11 +79,10 @@ def _start(scores, dims):
     """
     p = (scores.sum(axis=0) + 1) / (len(scores) + 2)
     residuals = (scores - p) / (p * (1 - p) + 0.1)
-    squares, vectors = np.linalg.eigh(residuals @ residuals.T)
-    vectors = vectors[:, ::-1][:, :dims]
-    size = np.clip(squares[::-1][:dims], 1e-6, None) ** 0.25  # the roots of the singular values
-    models = np.column_stack([vectors * size, np.ones(len(scores))])
-    items = np.column_stack([residuals.T @ vectors / size, np.log(p / (1 - p))])
+    u, size, vt = np.linalg.svd(residuals, full_matrices=False)
+    root = np.sqrt(size[:dims])
+    models = np.column_stack([u[:, :dims] * root, np.ones(len(scores))])
+    items = np.column_stack([vt[:dims].T * root, np.log(p / (1 - p))])
     return np.concatenate([models, items])
 
 

@@ -26,8 +26,7 @@ __all__ = [
 ]
 
 ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions
-GRID = np.logspace(-4, 1, 1000)  # the penalties of the lasso
-STEPS = 40  # of conjugate gradients
+GRID = np.logspace(-4, 1, 1000)  # those of the lasso
 PART = (
     128  # core sets whose bounds are computed at a time: their arrays stay in a processor's cache
 )
@@ -51,7 +50,7 @@ def random_search_learn(source, n, rng, size=10_000):
     xp = array_module(source)
     cores = xp.asarray(uniform_core_sets(source.shape[1], n, size, rng))
     train, valid = _two_parts(source, 0.75, rng)
-    # Branch and bound, by hand, because trying all core sets takes several times as long: the error
+    # Branch and bound, by hand, because trying all core sets takes many times as long: the error
     # under each penalty is cheap for all core sets at once, the penalty that leave-one-out chooses
     # is not; so the least of the errors, a lower bound, says which few dozen core sets need it.
     bound = _least_gaps(train, valid, cores)
@@ -59,7 +58,7 @@ def random_search_learn(source, n, rng, size=10_000):
     best = (np.inf, None)
     for start in range(0, size, 32):
         some = order[start : start + 32]
-        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision, and stop early
+        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision
             break
         weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1), ALPHAS)
         predicted = matvec(observe(valid, cores[some]), weights) + intercept[:, None]
@@ -76,50 +75,19 @@ def _least_gaps(train, valid, cores):
     xp = array_module(train)
     n_train = len(train)
     y = train.mean(axis=1)
-    error = (valid.mean(axis=1) - y.mean()).astype(xp.float32)
-    y = (y - y.mean()).astype(xp.float32)
+    error = valid.mean(axis=1) - y.mean()
     z = (xp.concat([train, valid]) - train.mean(axis=0)).T.astype(xp.float32)  # (N, models)
-    parts = []
+    penalties = xp.asarray(ALPHAS, dtype=xp.float32)[:, None, None] * xp.eye(n_train, dtype=z.dtype)
+    y = (y - y.mean()).astype(z.dtype)[:, None]
+    least = []
     for start in range(0, len(cores), PART):
         x = z[cores[start : start + PART]]  # (part, n, models)
         gram = x.swapaxes(1, 2) @ x[..., :n_train]
-        duals = _shifted_conjugate_gradients(gram[:, :n_train], y, ALPHAS)
+        systems = gram[:, None, :n_train] + penalties
+        duals = xp.linalg.solve(systems, xp.broadcast_to(y, (*systems.shape[:3], 1)))[..., 0]
         predicted = duals @ gram[:, n_train:].swapaxes(1, 2)
-        parts.append(abs(predicted - error).mean(axis=2).min(axis=1))
-    return xp.concat(parts)
-
-
-def _shifted_conjugate_gradients(kernel, y, shifts):
-    """The solutions x of (K + shift I) x = y for kernels K (B, M, M) and shifts: (B, n_shifts, M).
-
-    The Krylov space does not depend on the shift, so one product with K per step serves them all
-    (Jegerlehner 1996): the residuals of a shift are those r of the first, the least, times numbers,
-    zeta, and its directions are p = zeta r + beta ratio^2 p_before.
-    """
-    xp = array_module(kernel)
-    more = xp.asarray(shifts, dtype=y.dtype) - shifts[0]
-    tiny = 1e-30
-    r = xp.broadcast_to(y, kernel.shape[:2])
-    p = xp.stack([r] * len(shifts), axis=1)
-    x = 0.0
-    square = (r**2).sum(axis=1, keepdims=True)
-    last_step = 1.0
-    beta = 0.0
-    zeta = 1.0
-    ratio = 1.0
-    for _ in range(min(STEPS, len(y) + 5)):
-        product = matvec(kernel, p[:, 0]) + shifts[0] * p[:, 0]
-        step = square / ((p[:, 0] * product).sum(axis=1, keepdims=True) + tiny)
-        ratio = 1 / (1 + more * step + step * beta / (last_step + tiny) * (1 - ratio))
-        zeta = zeta * ratio
-        x = x + (step * ratio)[..., None] * p
-        r = r - step * product
-        last_step = step
-        last_square = square
-        square = (r**2).sum(axis=1, keepdims=True)
-        beta = square / (last_square + tiny)
-        p = zeta[..., None] * r[:, None] + (beta * ratio**2)[..., None] * p
-    return x
+        least.append(abs(predicted - error).mean(axis=2).min(axis=1))
+    return xp.concat(least)
 
 
 # --- lasso ----------------------------------------------------------------------------------------
