@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .backend import asarray
 from .designs import budget_items
-from .methods import METHODS, OneRound, begin, draws_of
+from .methods import METHODS, begin
 from .scores import Scores
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
@@ -138,21 +138,13 @@ class _Experiment:
             method = METHODS[name]
             if method.learn not in learned:
                 learned[method.learn] = method.learn(source, self.n)
-            rounds = self._begin(method, learned[method.learn], trials, target, drawn)
+            rngs = [self.rng(trial, method.stream) for trial in trials]
+            size = (target.n_items, target.n_models)
+            rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)
             while not rounds.done:
                 rounds.record(target.values[rows, rounds.next_items()])
             records.append(self._records(name, target, trials, rounds.estimate()))
         return records
-
-    def _begin(self, method, learned, trials, target, drawn):
-        """The method on its draws, one a trial; those of the same draw and stream are made once."""
-        rngs = [self.rng(trial, method.stream) for trial in trials]
-        if method.start:
-            return begin(method, learned, self.n, rngs, target.n_items, target.n_models)
-        key = (method.learn, method.draw, method.stream)
-        if key not in drawn:
-            drawn[key] = draws_of(method, learned, self.n, rngs, target.n_items)
-        return OneRound(method, learned, drawn[key], target.n_models)
 
     def _records(self, method, target, trials, estimate):
         columns = {

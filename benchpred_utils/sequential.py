@@ -63,6 +63,11 @@ class Rounds:
         self.items = np.zeros((rows, 0), dtype=int)  # (B, asked for so far)
         self.observed = np.zeros((rows, 0))  # (B, recorded so far)
 
+    @property
+    def done(self):
+        """Whether the scores of all n items are recorded."""
+        return self.observed.shape[1] == self.n
+
     def ask(self, items):
         """The items (B, r), which are now asked for."""
         self.items = np.concatenate([self.items, items], axis=1)
@@ -118,11 +123,6 @@ class SequentialStratification(Rounds):
         self.cell = np.full(self._jitter.shape, -1)  # the draw that closed the item's cell, or -1
         self.g = np.zeros(self._jitter.shape)  # as it was when the cell was closed
         self.q = np.zeros(self._jitter.shape)  # probability of being the one drawn from the cell
-
-    @property
-    def done(self):
-        """Whether all n scores are recorded."""
-        return self.observed.shape[1] == self.n
 
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
