@@ -202,6 +202,7 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     quarters.  (Zhang, Dorner & Hardt 2025, whose code writes the mask of these to a copy, so that
     every rank has error 0 and the first, 2, always wins.)
     """
+    source, observed = floating(source, observed)
     xp = array_module(source)
     ordered = source[xp.argsort(source.mean(axis=1))]
     train = ordered[xp.arange(len(ordered)) % 4 != 2]
