@@ -21,7 +21,8 @@ source, target = bp.split_models(zoo, "extrapolation")
 rng = np.random.default_rng(0)
 session = bp.EvaluationSession(source, budget=20, rng=rng, path="session.json")
 scores = target.values[0]
-session.record(items := session.next_items(), scores[items])
+items = session.next_items()
+session.record(items, scores[items])
 session = bp.EvaluationSession.resume("session.json", source)
 while not session.done:
     items = session.next_items()
