@@ -84,7 +84,9 @@ def _needed(tree, package):
     needed = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            aliases |= {name.asname or name.name: name.name for name in node.names}
+            for name in node.names:
+                aliases[name.asname or name.name] = name.name
+                needed |= _defining(*name.name.rpartition(".")[::2])
         elif isinstance(node, ast.ImportFrom):
             source = resolve_name("." * node.level + (node.module or ""), package)
             for name in node.names:

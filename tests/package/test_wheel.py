@@ -1,6 +1,7 @@
 """A wheel works where nothing of the repository is: in an empty environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +21,13 @@ assert len(bp.summarise(records)) == 2
 source, target = bp.split_models(zoo, "extrapolation")
 rng = np.random.default_rng(0)
 session = bp.EvaluationSession(source, budget=20, rng=rng, path="session.json")
-scores = target.values[0]
+scores = dict(zip(target.items, target.values[0]))
 items = session.next_items()
-session.record(items, scores[items])
+session.record(items, [scores[item] for item in items])
 session = bp.EvaluationSession.resume("session.json", source)
 while not session.done:
     items = session.next_items()
-    session.record(items, scores[items])
+    session.record(items, [scores[item] for item in items])
 estimate = session.estimate()
 assert estimate.lower <= estimate.value <= estimate.upper
 try:
@@ -50,7 +51,11 @@ def test_an_installed_wheel_runs_the_command_an_experiment_and_a_session(tmp_pat
     run(sys.executable, "-m", "venv", "env")
     python = tmp_path / "env" / "bin" / "python"
     pip = (python, "-m", "pip", "--quiet", "--disable-pip-version-check")
-    run(*pip, "wheel", "--no-deps", "--wheel-dir", "wheels", ROOT)
+    for part in ("benchpred_utils", "book/benchpred_book"):
+        shutil.copytree(ROOT / part, tmp_path / "sources" / part)
+    for part in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy(ROOT / part, tmp_path / "sources")
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", "wheels", "./sources")
     (wheel,) = tmp_path.glob("wheels/*.whl")
     run(*pip, "install", "-c", ROOT / "constraints.txt", wheel)
     assert "check" in run(python.parent / "benchpred", "--help")
