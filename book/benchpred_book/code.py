@@ -106,5 +106,5 @@ def _defining(source, name):
         return {f"{source}.{name}"}
     files = [file.relative_to(path.parent).with_suffix("") for file in path.parent.rglob("*.py")]
     modules = [".".join([source, *file.parts]) for file in files if file.name != "__init__"]
-    defined = re.compile(rf"^(def |class )?{name}\b( =|: |\()", re.MULTILINE)
+    defined = re.compile(rf"^(def |class )?{name}\b( =|:|\()", re.MULTILINE)
     return {module for module in modules if defined.search(_text(module))}
