@@ -1,6 +1,7 @@
-"""Make the logs of this folder: tiny language models are trained on sums, and lm-evaluation-harness evaluates them.
+"""Make the logs of this folder: tiny language models learn sums, and a harness tests them.
 
-The commands are in README.md.  Some minutes on one core, without a network.  The models are not kept, the logs are.
+The commands are in README.md.  Some minutes on one core, without a network.  The logs are kept, the
+models are not.
 """
 
 import json
@@ -79,7 +80,7 @@ def train(name, steps, asked, seed):
 
 
 def evaluate(name, task, folder, *options):
-    """Run the harness where the models are, so that their names hold no folder; its log comes into folder/name."""
+    """Run the harness where the models are (names without folders); its log: folder/name."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Small convolutional networks and Vision Transformers for 8 x 8 images, behind `fit` and `predict`."""
+"""Small convolutional networks and Vision Transformers for 8 x 8 images: `fit`, `predict`."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ MEAN, SPREAD = 0.3, 0.4  # of all pixels, roughly: networks learn faster from ce
 
 
 class Convolutions(nn.Sequential):
-    """A stack of 3 x 3 convolutions, halving the image after every second one, and a linear read-out."""
+    """3 x 3 convolutions, halving the image after every second one, and a linear read-out."""
 
     def __init__(self, width=16, depth=2, dropout=0.0, norm=False, pool=False):
         layers, side, channels = [], SIDE, 1
@@ -33,7 +33,7 @@ class Convolutions(nn.Sequential):
 
 
 class Block(nn.Module):
-    """One pre-norm Transformer block: self-attention, then a two-layer perceptron, each added to its input."""
+    """A pre-norm Transformer block: self-attention, a two-layer perceptron, each added on."""
 
     def __init__(self, width, heads, dropout):
         super().__init__()
@@ -59,13 +59,13 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patches as tokens, learned positions, Transformer blocks, and a linear read-out of the mean token."""
+    """Patches as tokens, learned positions, blocks, and a linear read-out of the mean token."""
 
     def __init__(self, patch=2, width=32, depth=2, heads=2, dropout=0.0, positions=True):
         super().__init__()
         self.embed = nn.Conv2d(1, width, patch, stride=patch)
         where = torch.randn(1, (SIDE // patch) ** 2, width) * 0.2
-        # Without positions the model sees a bag of patches, which is a handicap worth having in the zoo.
+        # Without positions the model sees a bag of patches: a handicap worth having.
         self.where = nn.Parameter(where) if positions else 0.0
         self.blocks = nn.Sequential(*[Block(width, heads, dropout) for _ in range(depth)])
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, CLASSES))

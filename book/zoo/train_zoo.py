@@ -1,7 +1,8 @@
 """The digits zoo: which of the 1,797 handwritten digits each of many real classifiers gets right.
 
-Every model is trained five times, each time without one fold, and is scored on the fold it did not see.
-Weak models are weak for honest reasons: few labels, random labels, hidden pixels, few epochs, or a small size.
+Every model is trained five times, each time without one fold, and is scored on the fold it did not
+see.  Weak models are weak for honest reasons: few labels, random labels, hidden pixels, few epochs,
+or a small size.
 """
 
 import argparse
@@ -63,7 +64,7 @@ class ModelSpec:
     flip: float = 0.0
 
 
-# --- What a model gets to see -------------------------------------------------------------------------------
+# --- What a model gets to see ---------------------------------------------------------------------
 
 
 def _window(rows: slice, columns: slice) -> Callable:
@@ -135,7 +136,7 @@ def _describe(settings: str, view: str, labels: int | None, flip: float) -> str:
     return ", ".join(part for part in (settings, VIEWS[view][1], few, wrong) if part)
 
 
-# --- Classical models ---------------------------------------------------------------------------------------
+# --- Classical models -----------------------------------------------------------------------------
 
 
 def _seeded(prototype: Any, seed: int) -> Any:
@@ -398,7 +399,7 @@ CLASSICAL = [
 ]
 
 
-# --- Neural networks ----------------------------------------------------------------------------------------
+# --- Neural networks ------------------------------------------------------------------------------
 
 
 @cache
@@ -521,12 +522,12 @@ VITS = [
 ZOO: dict[str, ModelSpec] = {spec.name: spec for spec in CLASSICAL + CNNS + VITS}
 
 
-# --- Training and scoring -----------------------------------------------------------------------------------
+# --- Training and scoring -------------------------------------------------------------------------
 
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the images with pixels from 0 to 1, the labels, and the fold in which each digit is tested."""
+    """The images with pixels from 0 to 1, the labels, and the fold that tests each digit."""
     images, label = load_digits(return_X_y=True)
     fold = np.zeros(len(label), dtype=np.uint8)
     splits = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(images, label)
@@ -560,7 +561,7 @@ def _fit(spec: ModelSpec, pixels: np.ndarray, number: int) -> Any:
         rng.random(len(rows)) < spec.flip, rng.integers(0, 10, len(rows)), label[rows]
     )
     with warnings.catch_warnings():
-        # Stopping early and hiding pixels are on purpose here, so warnings about them say nothing new.
+        # Stopping early and hiding pixels are on purpose: warnings of them say nothing new.
         warnings.simplefilter("ignore")
         return spec.build(seed).fit(pixels[rows], target)
 
@@ -586,13 +587,14 @@ def n_parameters(name: str) -> int:
     return count_parameters(_fit(ZOO[name], _seen(ZOO[name]), 0))
 
 
-# --- Sizes --------------------------------------------------------------------------------------------------
+# --- Sizes ----------------------------------------------------------------------------------------
 
-# Fitted arrays that a prediction needs. A linear model may keep more, but predicts from these two alone.
+# Fitted arrays that a prediction needs. A linear model may keep more, but predicts from two alone.
 WEIGHTS = ("coef_", "intercept_")
 STORED = (
-    "coefs_ intercepts_ centroids_ theta_ var_ feature_log_prob_ class_log_prior_ means_ rotations_ scalings_ _fit_X "
-    "support_vectors_ dual_coef_ intercept_ components_ normalization_ mean_ cluster_centers_ X_train_ pi_"
+    "coefs_ intercepts_ centroids_ theta_ var_ feature_log_prob_ class_log_prior_ means_ "
+    "rotations_ scalings_ _fit_X support_vectors_ dual_coef_ intercept_ components_ "
+    "normalization_ mean_ cluster_centers_ X_train_ pi_"
 ).split()
 
 
@@ -632,7 +634,7 @@ def _numbers(stored: Any) -> int:
     return sum(map(np.size, stored)) if isinstance(stored, list) else np.size(stored)
 
 
-# --- Files --------------------------------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------------------
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:

@@ -1,4 +1,4 @@
-"""The digits zoo as stored is consistent, varied, and what its models give when they are trained again."""
+"""The digits zoo as stored is consistent, varied, and what its models give anew."""
 
 import csv
 import importlib.util
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FACTS = ROOT / "benchpred_utils" / "facts"
-# Rounding differs between processors and library versions, and flips a few digits on the border of two classes.
+# Rounding differs between processors and versions: it flips a few digits between two classes.
 SAME_CLASSICAL, SAME_NETWORK = 0.995, 0.97
 
 CLASSICAL = [
