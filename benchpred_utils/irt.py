@@ -74,15 +74,16 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
 def _start(scores, dims):
     """The first parameters (M + N, K + 1): rows (theta, 1) of models, then (a, b) of items.
 
-    b are the logits of the item means, theta and a the first singular vectors of
-    (s - p)/(p (1 - p) + 0.1).
+    b are the logits of the item means p, theta and a the first singular vectors of
+    (s - p)/(p (1 - p) + 0.1), each with the sign that makes the mean slope positive.
     """
     p = (scores.sum(axis=0) + 1) / (len(scores) + 2)
     residuals = (scores - p) / (p * (1 - p) + 0.1)
     u, size, vt = np.linalg.svd(residuals, full_matrices=False)
     root = np.sqrt(size[:dims])
-    models = np.column_stack([u[:, :dims] * root, np.ones(len(scores))])
-    items = np.column_stack([vt[:dims].T * root, np.log(p / (1 - p))])
+    sign = np.where(vt[:dims].sum(axis=1) < 0, -1, 1)
+    models = np.column_stack([u[:, :dims] * root * sign, np.ones(len(scores))])
+    items = np.column_stack([vt[:dims].T * root * sign, np.log(p / (1 - p))])
     return np.concatenate([models, items])
 
 
@@ -260,8 +261,9 @@ def learn_metabench(source, n):
     p = _predicted(quantiles[:, None], items)  # (n, N)
     information = items[:, 0] ** 2 * p * (1 - p)
     core = _distinct(to_numpy(-information))
-    core_items = items[core]
-    terms = _read(core_items, source[None, :, core])[0]  # a source is read as a target will be
+    index = xp.asarray(core)
+    core_items = items[index]
+    terms = _read(core_items, source[None, :, index])[0]  # a source is read as a target will be
     coefficients = _fit_additive(to_numpy(terms), to_numpy(source.mean(axis=1)))
     return Metabench(core, core_items, xp.asarray(coefficients))
 

@@ -283,6 +283,6 @@ def _two_parts(source, share, rng):
             f"{n_models} source models can't be parted into some to learn from "
             "and some to validate on"
         )
-    rows = rng.permutation(n_models)
+    rows = array_module(source).asarray(rng.permutation(n_models))
     n_first = max(int(share * n_models), 2)
     return source[rows[:n_first]], source[rows[n_first:]]

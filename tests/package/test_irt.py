@@ -224,6 +224,14 @@ def test_the_parameters_are_unique_up_to_a_rotation():
     assert again.items[:, -1] == pytest.approx(first.items[:, -1], abs=1e-3)
 
 
+@pytest.mark.parametrize("dims", [1, 10])
+def test_more_able_is_up(matrix, dims):
+    """A 2PL is the same with all signs turned; quantiles of abilities are not."""
+    fit = irt.fit_2pl(matrix, dims)
+    assert (fit.items[:, :-1].mean(axis=0) > 0)[0]
+    assert np.corrcoef(fit.abilities[:, 0], matrix.mean(axis=1))[0, 1] > 0.8
+
+
 def test_an_independent_package_fits_the_same_curves():
     """girth's marginal maximum likelihood in one dimension, with 400 models and 80 items."""
     girth = pytest.importorskip("girth")
