@@ -6,8 +6,8 @@ from conftest import awkward
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_utils.advice import half_width, items_to_compare
-from benchpred_utils.inference import score_interval
+from benchpred_utils.evaluate.advice import half_width, items_to_compare
+from benchpred_utils.intervals import score_interval
 
 
 def rasch(rng, n_models, n_items, mean=0.5):

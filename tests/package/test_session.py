@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,17 @@ from conftest import awkward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchpred_utils.adaptive import predict, working_model
+from benchpred_utils.backend import asarray
+from benchpred_utils.evaluate.session import ODDS, EvaluationSession
+from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
-from benchpred_utils.sequences import BettingSequence
-from benchpred_utils.session import ODDS, EvaluationSession, SequentialDraws, misfit
+from benchpred_utils.sequential import (
+    BettingSequence,
+    SequentialDraws,
+    misfit,
+    predict,
+    working_model,
+)
 
 MODES = {
     "budget": {"budget": 20},
@@ -70,7 +78,9 @@ def leaves(draw, target, depth, probability=1.0):
 @pytest.mark.parametrize("target", [[1, 0, 0, 1, 1], [1, 1, 1, 1, 1], [0.2, 0, 0.5, 1, 0.3]])
 def test_every_step_is_unbiased_and_no_gambler_gains_at_the_true_mean(rng, target):
     target = np.array(target, dtype=float)
-    draw = SequentialDraws(rng.integers(0, 2, (12, 5)).astype(float), np.zeros((1, 5)), 0.05)
+    draw = SequentialDraws(
+        working_model(rng.integers(0, 2, (12, 5)).astype(float)), np.zeros((1, 5)), 0.05
+    )
     chances, ends = zip(*leaves(draw, target, 4))
     assert len(ends) == 5 * 4 * 3 * 2
     e, up, down, _ = np.stack([end.sequence.steps[..., 0] for end in ends], axis=1)
@@ -93,7 +103,10 @@ def test_the_confidence_sequence_covers_at_all_looks_together(rng, matrix, what)
     if what == "a target near the ceiling":
         target = (np.arange(60) > 2).astype(float)
     size, m = 600, target.mean()
-    draw, missed = SequentialDraws(source, rng.random((size, 60)), 0.02), np.zeros(size, dtype=bool)
+    draw, missed = (
+        SequentialDraws(working_model(source), rng.random((size, 60)), 0.02),
+        np.zeros(size, dtype=bool),
+    )
     while draw.items.shape[1] < 60:
         draw.record(target[draw.next_items()])
         missed |= (draw.sequence.lower > m + 1e-9) | (draw.sequence.upper < m - 1e-9)
@@ -106,7 +119,10 @@ def test_the_confidence_sequence_covers_at_all_looks_together(rng, matrix, what)
 def test_a_session_with_better_sources_needs_fewer_items(rng, matrix):
     needed = []
     for target in (matrix[-1], np.random.default_rng(0).permutation(matrix[-1])):
-        draw, n = SequentialDraws(matrix[:-1], rng.random((300, 60)), 0.12), np.zeros(300)
+        draw, n = (
+            SequentialDraws(working_model(matrix[:-1]), rng.random((300, 60)), 0.12),
+            np.zeros(300),
+        )
         while not draw.done:
             n += ~draw.finished * 1.0
             draw.record(target[draw.next_items()])
@@ -269,9 +285,9 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
     other = next(
         item
         for item in scores.items.tolist()
-        if item not in session._results and item not in session._asked
+        if item not in session.results and item not in session._asked
     )
-    before, stored = copy.deepcopy(session._results), (tmp_path / "s.json").read_text()
+    before, stored = copy.deepcopy(session.results), (tmp_path / "s.json").read_text()
     for items, results, message in [
         ([second, other], [1, 1], "was not asked for"),
         ([second, "no-such-item"], [1, 1], "is not in the source scores"),
@@ -286,9 +302,9 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
     ]:
         with pytest.raises(ValueError, match=message):
             session.record(items, results)
-        assert session._results == before and (tmp_path / "s.json").read_text() == stored
+        assert session.results == before and (tmp_path / "s.json").read_text() == stored
     session.record(second, True)
-    assert session._results[second] == 1.0
+    assert session.results[second] == 1.0
 
 
 def test_arguments_that_can_not_be_used(scores, matrix):
@@ -327,6 +343,24 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         ),
         (
             ValueError,
+            "method is 'ridge'; it must",
+            scores,
+            {"method": "ridge", "budget": 9, "rng": rng},
+        ),
+        (
+            ValueError,
+            "aipw asks for all items at once",
+            scores,
+            {"method": "aipw", "budget": 9, "rounds": 2, "rng": rng},
+        ),
+        (
+            ValueError,
+            "aipw draws a number of items that is fixed beforehand",
+            scores,
+            {"method": "aipw", "precision": 0.1, "rng": rng},
+        ),
+        (
+            ValueError,
             "rounds is 3, but with a precision",
             scores,
             {"precision": 0.1, "rounds": 3, "rng": rng},
@@ -334,6 +368,64 @@ def test_arguments_that_can_not_be_used(scores, matrix):
     ]:
         with pytest.raises(error, match=message):
             EvaluationSession(source, **arguments)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_method_runs_in_a_session_and_gives_the_estimate_it_gives_in_an_experiment(
+    scores, ask, matrix, method, tmp_path
+):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, method=method, budget=12, rng=np.random.default_rng(3), path=path
+    )
+    before = session.estimate()
+    session.record(*ask(session.next_items()[:1]))
+    resumed = EvaluationSession.resume(path, scores)
+    assert resumed.next_items() == session.next_items()
+    finish(session, ask)
+    finish(resumed, ask)
+    found = session.estimate()
+    np.testing.assert_equal(resumed.estimate(), found)
+    again = EvaluationSession.resume(path, scores).estimate()
+    np.testing.assert_allclose(again[:5], found[:5])
+    chosen = METHODS[method]
+    learned = chosen.learn(asarray(scores.values), 12)
+    rounds = begin(chosen, learned, 12, [np.random.default_rng(3)], 60)
+    while not rounds.done:
+        rounds.record(matrix[-1][rounds.next_items()])
+    value, lower, _ = rounds.estimate()
+    assert found.n == 12 and found.value == pytest.approx(value[0])
+    assert np.isnan(found.lower) == (lower is None) == found.interval.startswith("no interval")
+    assert "certain" in before.interval and (before.lower, before.upper) == (0, 1)
+    if chosen.start is None:
+        with pytest.raises(ValueError, match="has drawn all its items"):
+            session.update_sources(scores)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_while_the_next_items_are_chosen_loses_nothing(scores, ask, mode, tmp_path):
+    path = tmp_path / "session.json"
+    whole = EvaluationSession(scores, rng=np.random.default_rng(3), **MODES[mode])
+    session = EvaluationSession(scores, rng=np.random.default_rng(3), path=path, **MODES[mode])
+    kind = type(session._rounds)
+    real = kind.next_items
+
+    def interrupted(self):
+        kind.next_items = real
+        real(self)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        kind.next_items = interrupted
+        items = session.next_items()
+        with pytest.raises(KeyboardInterrupt):
+            session.record(*ask(items))
+        session.save()
+        session = EvaluationSession.resume(path, scores)
+        session.record(*ask(items))  # the same call again
+    finish(session, ask)
+    finish(whole, ask)
+    np.testing.assert_equal(session.estimate(), whole.estimate())
 
 
 # --- warnings ---------------------------------------------------------------------------------------------------------
@@ -418,7 +510,7 @@ def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(
 def test_a_file_from_before_rounds_could_be_chosen_goes_on_with_ten(scores, ask, tmp_path):
     path = tmp_path / "session.json"
     whole = EvaluationSession(scores, budget=20, rng=np.random.default_rng(4), path=path)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text()) | {"format": 1}
     assert content["settings"].pop("rounds") == 10
     path.write_text(json.dumps(content))
     resumed = EvaluationSession.resume(path, scores)
@@ -426,11 +518,55 @@ def test_a_file_from_before_rounds_could_be_chosen_goes_on_with_ten(scores, ask,
     np.testing.assert_equal(resumed.estimate(), whole.estimate())
 
 
+@pytest.mark.parametrize("name", ["budget", "precision"])
+def test_files_of_the_first_format_go_on_from_where_they_were(name, scores, ask, matrix):
+    """Written by the version before methods could be chosen, in the middle of their third round."""
+    path = Path(__file__).parent / "sessions" / f"{name}.json"
+    stored = json.loads(path.read_text())
+    session = EvaluationSession.resume(
+        path, Scores(matrix[:-1], items=[f"q{i}" for i in range(60)])
+    )
+    session.path = None
+    assert stored["format"] == 1 and session.results == stored["results"]
+    asked = [name for name in stored["asked"] if name not in stored["results"]]
+    assert session.next_items() == asked
+    answers = dict(zip(session.source.items.tolist(), matrix[-1]))
+    finish(session, lambda items: (items, [answers[item] for item in items]))
+    found = session.estimate()
+    assert found.lower <= matrix[-1].mean() <= found.upper
+
+
+@pytest.mark.parametrize("method", ["sequential_stratification", "aipw_cross_fitted"])
+def test_a_file_that_contradicts_itself_is_refused(scores, ask, tmp_path, method):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, method=method, budget=20, rng=np.random.default_rng(8), path=path
+    )
+    session.record(*ask(session.next_items()))
+    stored, first = json.loads(path.read_text()), next(iter(session.results))
+    changes = [
+        lambda content: content["draw"]["observed"][0].__setitem__(0, 7),
+        lambda content: content["draw"]["items"][0].__setitem__(0, content["draw"]["items"][0][1]),
+        lambda content: content["results"].__setitem__(first, 7),
+        lambda content: content["results"].__setitem__("no-such-item", 1),
+        lambda content: content.pop("source"),
+        lambda content: content.pop("draw"),
+    ]
+    if method == "sequential_stratification":
+        changes.append(lambda content: content["rng"].__setitem__("bit_generator", "rand"))
+    for change in changes:
+        content = json.loads(json.dumps(stored))
+        change(content)
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match="session.json does not hold a session"):
+            EvaluationSession.resume(path, scores)
+
+
 KILLED = textwrap.dedent("""
     import os, signal, sys
     import numpy as np
     from benchpred_utils.scores import Scores
-    from benchpred_utils.session import EvaluationSession
+    from benchpred_utils.evaluate import EvaluationSession
 
     matrix, path, when = np.load(sys.argv[1]), sys.argv[2], sys.argv[3]
     scores = Scores(matrix[:-1])
@@ -501,7 +637,7 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
         with pytest.raises(ValueError, match="other source scores"):
             EvaluationSession.resume(path, other)
     (tmp_path / "half.json").write_text(path.read_text()[:300])
-    (tmp_path / "else.json").write_text(json.dumps({"format": 2}))
+    (tmp_path / "else.json").write_text(json.dumps({"format": 3}))
     for name in ("half.json", "else.json"):
         with pytest.raises(ValueError, match="does not hold a session"):
             EvaluationSession.resume(tmp_path / name, scores)

@@ -10,11 +10,17 @@ import pandas as pd
 import pytest
 
 from benchpred_utils.estimators import aipw_cross_fitted, random_sampling
-from benchpred_utils.readers import read_any, read_helm, read_lm_eval, read_results, read_scores
+from benchpred_utils.evaluate.readers import (
+    read_any,
+    read_helm,
+    read_lm_eval,
+    read_results,
+    read_scores,
+)
 from benchpred_utils.scores import Scores
-from benchpred_utils.session import EvaluationSession
+from benchpred_utils.evaluate import EvaluationSession
 
-LOGS = Path(__file__).resolve().parents[1] / "book" / "logs"
+LOGS = Path(__file__).resolve().parents[2] / "book" / "logs"
 
 
 @pytest.fixture
@@ -126,7 +132,7 @@ def test_results_of_one_model(wide):
         read_results("nowhere.csv")
     with pytest.raises(ValueError, match="no file is named"):
         read_results([])
-    with pytest.raises(ValueError, match="of one model, but no score was found"):
+    with pytest.raises(ValueError, match="of one model, but none with scores were found"):
         read_results(wide("item,score\nq1,\n"))
 
 
@@ -186,14 +192,14 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda text: text[:1500], r"line 2 is not a JSON record; was the run cut off"),
+        (lambda text: text[:1500], r"line 2 is not JSON as it was written; was the run cut off"),
         (lambda text: text.replace('"doc_id"', '"id"', 1), r"line 1 has no doc_id"),
         (
             lambda text: text.replace('"acc": 1.0', '"acc": 30.0'),
             r"line 2: the score of model .* on item sums:2 is 30.0",
         ),
         (lambda text: "\n", "is empty; was the run cut off"),
-        (lambda text: '{"doc_id": 0}\n', "holds no metric"),
+        (lambda text: '{"doc_id": 0}\n', "has no metric 'acc'"),
         (
             lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'),
             "",
@@ -201,7 +207,7 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         (lambda text: text.replace('"acc": 0.0', '"f1": 0.0', 1), r"line 1 has no acc"),
         (
             lambda text: text + text.splitlines()[0].replace('"acc": 0.0', '"acc": 1.0') + "\n",
-            r"lines 1 and 13: doc_id 0 has the scores 0.0 and 1.0",
+            r"two scores on item sums:0: 0 \(.*line 1\) and 1 \(.*line 13\)",
         ),
         (lambda text: text + text.splitlines()[0] + "\n", ""),
         (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
