@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from ..backend import asarray, to_numpy
 from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
 from ..intervals import score_interval
@@ -21,6 +20,8 @@ __all__ = ["Advice", "half_width", "items_for", "items_to_compare", "recommend"]
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
+
+Array = np.ndarray
 
 
 class Advice(NamedTuple):
@@ -69,18 +70,14 @@ def recommend(
     number of items.  The same `rng` (None: seeded with 0) gives the same advice.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
-    _check(source_scores, budget, precision, target)
-    _check_between(precision=(precision, 0.5), difference=(difference, 1), accuracy=(accuracy, 1))
+    _check(source_scores, budget, precision, difference, target, accuracy)
     scores = source_scores if isinstance(source_scores, Scores) else None
     n_items = source_scores if scores is None else scores.n_items
     p = _expected(scores, target, accuracy)
-
-    def items(worth: float) -> int:
-        if budget is not None:
-            return budget_items(budget, n_items)
-        return items_for(precision or PRECISION, n_items, p, worth)
-
-    trial = np.clip(items(1.5), min(10, n_items), max(n_items // 2, 1))
+    width = precision or PRECISION
+    fixed = None if budget is None else budget_items(budget, n_items)
+    trial = fixed or items_for(width, n_items, p, 1.5)
+    trial = np.clip(trial, min(10, n_items), max(n_items // 2, 1))
     rng = np.random.default_rng(0) if rng is None else rng
     found = _measure(scores, int(trial), target, rounds, rng)
     method, gain = "random_sampling", 1.0
@@ -88,31 +85,29 @@ def recommend(
         method = "sequential_stratification" if rounds else "aipw_cross_fitted"
         gain = found.ess
     worth = gain / found.spread
-    n = items(worth)
-    pairs = []
+    n = fixed or items_for(width, n_items, p, worth)
+    reasons = [*_measured(found), *_expected_widths(method, n, n_items, p, worth, found)]
+    n_compare = None
     if difference is not None:  # on the same random items; each model on items of its own
-        for r, spread in [(found.correlation, found.spread), (0.0, 1 / worth)]:
-            pairs.append(items_to_compare(difference, p.mean(), r, n_items, spread))
-    width = half_width(n, n_items, p, worth)
-    n_compare = min(pairs, default=None)
-    advice = Advice(method, n, width, found.ess, n_compare, found.by_sources, (), ())
-    reasons = [*_measured(found, target), *_expectations(advice, found, n_items, p, worth)]
-    if pairs:
+        same = items_to_compare(difference, p.mean(), found.correlation, n_items, found.spread)
+        own = items_to_compare(difference, p.mean(), 0.0, n_items, 1 / worth)
+        n_compare = min(same, own)
         reasons.append(
             f"To tell two models {100 * difference:g} points apart (80% power, 5% level) each must "
-            f"run {pairs[0]} items, the same random ones for both (correlation "
-            f"{found.correlation:.2f}), or {pairs[1]} of its own."
+            f"run {same} items, the same random ones for both (correlation "
+            f"{found.correlation:.2f}), or {own} of its own."
         )
-    warnings = tuple(_warnings(advice, found, scores, n_items, p))
-    return advice._replace(reasons=tuple(reasons), warnings=warnings)
+    warnings = _warnings(n, n_compare or 0, n_items, p.mean(), found)
+    width = half_width(n, n_items, p, worth)
+    return Advice(
+        method, n, width, found.ess, n_compare, found.by_sources, tuple(reasons), tuple(warnings)
+    )
 
 
 # --- closed forms ---
 
 
-def half_width(
-    n: int, n_items: int, accuracy: float | np.ndarray, ess: float | np.ndarray = 1.0
-) -> float:
+def half_width(n: int, n_items: int, accuracy: float | Array, ess: float | Array = 1.0) -> float:
     """Half the width expected of the 95% score interval from n of N items, each worth `ess`.
 
     The interval of :func:`intervals.score_interval` at k = (1/n - 1/N)/ess, about
@@ -125,13 +120,13 @@ def half_width(
     return float((upper - lower).mean() / 2)
 
 
-def items_for(precision: float, n_items: int, accuracy: float | np.ndarray, ess: float) -> int:
+def items_for(precision: float, n_items: int, accuracy: float | Array, ess: float) -> int:
     """The smallest n whose `half_width` is at most `precision`."""
 
-    def negative_width(n: int) -> float:
+    def negative(n: int) -> float:
         return -half_width(n, n_items, accuracy, ess)
 
-    return 1 + bisect_left(range(1, n_items), -precision, key=negative_width)
+    return 1 + bisect_left(range(1, n_items), -precision, key=negative)
 
 
 def items_to_compare(
@@ -140,21 +135,19 @@ def items_to_compare(
     correlation: float,
     n_items: int,
     spread: float = 1.0,
-    power: float = 0.8,
-    level: float = 0.05,
 ) -> int:
     """The items on which each of two models, `difference` apart, must run to be told apart.
 
-    For a two-sided test at `level` that is to reject with probability `power`, at most N:
+    For a two-sided test at the level 5% that is to reject with probability 80%, at most N:
 
-        1/n = 1/N + 1/m,   m = V (z_(1 - level/2) + z_power)^2 / difference^2 + z_(1 - level/2)^2/2,
+        1/n = 1/N + 1/m,   m = V (z_.975 + z_.8)^2 / difference^2 + z_.975^2 / 2,
 
     the last for the t distribution (Guenther 1981).  V = s_1^2 + s_2^2 - 2 r s_1 s_2,
     s^2 = spread p (1 - p), with p half the difference below and above `accuracy`; r is the
     `correlation` of the scores where both run on the same items, 0 where each has items of its own
     (Cochran 1977, ch. 4; Miller 2024).
     """
-    z_level, z_power = ndtri([1 - level / 2, power])
+    z_level, z_power = ndtri([0.975, 0.8])
     p = np.clip(accuracy + difference * np.array([-0.5, 0.5]), 0, 1)
     s = np.sqrt(spread * p * (1 - p))
     least = spread * difference * (1 - difference)  # of 0/1 scores
@@ -167,9 +160,10 @@ def items_to_compare(
 
 
 class _Found(NamedTuple):
+    n_sources: int
     by_sources: dict[int, float]  # {number of sources: ess}
     ess: float = np.nan  # with the most sources
-    each: np.ndarray | None = None  # of every model held out
+    each: Array = np.empty(0)  # of every model held out
     correlation: float = 0.0  # of two models' scores over the items
     spread: float = 1.0  # variance of the scores over p (1 - p): 1 where they are 0 and 1
 
@@ -178,53 +172,45 @@ def _measure(
     scores: Scores | None, n: int, target: str, rounds: bool, rng: np.random.Generator
 ) -> _Found:
     """What a method with n items gains on sources held out, learned from more or fewer others."""
-    if scores is None or scores.n_models < 2:
-        return _Found({})
+    m = 0 if scores is None else scores.n_models
+    if m < 2:
+        return _Found(m, {})
     values = scores.values[np.argsort(scores.accuracy, kind="stable")]
-    folds = _folds(len(values), target, rng)
-    most = len(values) - max(len(fold) for fold in folds)
-    by_sources = {}
-    for size in [most, most // 2, most // 4, most // 8]:
+    quarter = max(1, m // 4)
+    alike, folds = values[-max(2, quarter) :], [np.arange(m - quarter, m)]
+    if target == "known":
+        alike, folds = values, np.array_split(rng.permutation(m), m // quarter)
+        folds = folds[: 4 if m < FEW else 2]
+    most = m - max(map(len, folds))
+    gains = {}
+    for size in (most, most // 2, most // 4, most // 8):
         if size == most or size > 1:
             parts = [_variances(values, fold, size, n, rounds, rng) for fold in folds]
-            random, own = np.maximum(np.concatenate(parts, axis=1), 1e-12)
-            by_sources[size] = float(random.sum() / own.sum())
-            each = random / own if size == most else each
-    alike = values[-max(2, len(folds[0])) :] if target == "new" else values
-    return _Found(by_sources, by_sources[most], each, *_correlation_and_spread(alike))
+            gains[size] = np.maximum(np.concatenate(parts, axis=1), 1e-12)
+    random, own = gains[most]
+    by_sources = {size: float(a.sum() / b.sum()) for size, (a, b) in gains.items()}
+    return _Found(m, by_sources, by_sources[most], random / own, *_shape(alike))
 
 
-def _folds(m: int, target: str, rng: np.random.Generator) -> list[np.ndarray]:
-    """The models held out, of m in order of accuracy: the best quarter, or random quarters."""
-    quarter = max(1, m // 4)
-    if target == "new":
-        return [np.arange(m - quarter, m)]
-    return np.array_split(rng.permutation(m), m // quarter)[: 4 if m < FEW else 2]
-
-
-def _correlation_and_spread(values: np.ndarray) -> tuple[float, float]:
+def _shape(values: Array) -> tuple[float, float]:
+    """The correlation of two models' scores, and the variance over p (1 - p)."""
     p = values.mean(axis=1)
-    covariance = np.cov(values, bias=True)
-    variance = np.trace(covariance)
-    pairs = np.sqrt(np.diag(covariance)).sum() ** 2 - variance
-    correlation = (covariance.sum() - variance) / max(pairs, 1e-12)
+    variances = values.var(axis=1)
+    variance = variances.sum()
+    pairs = np.sqrt(variances).sum() ** 2 - variance
+    correlation = (values.sum(axis=0).var() - variance) / max(pairs, 1e-12)
     return correlation, max(variance, 1e-12) / max((p * (1 - p)).sum(), 1e-12)
 
 
 def _variances(
-    values: np.ndarray,
-    fold: np.ndarray,
-    size: int,
-    n: int,
-    rounds: bool,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
+    values: Array, fold: Array, size: int, n: int, rounds: bool, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Of the mean of n random items, and of the method's estimate, for the P models of the fold.
 
     The method learns from `size` of the others, evenly spread in accuracy.
     """
-    others = np.setdiff1d(np.arange(len(values)), fold)
-    source = values[others[np.linspace(0, len(others) - 1, size).round().astype(int)]]
+    others = np.delete(values, fold, axis=0)
+    source = others[np.linspace(0, len(others) - 1, size).round().astype(int)]
     target = values[fold]
     n_items = target.shape[1]
     random = (1 / n - 1 / n_items) * target.var(axis=1, ddof=1)
@@ -235,51 +221,44 @@ def _variances(
     return random, ((value - target.mean(axis=1)) ** 2).mean(axis=0)
 
 
-def _variance_in_rounds(
-    source: np.ndarray, target: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
+def _variance_in_rounds(source: Array, target: Array, n: int, rng: np.random.Generator) -> Array:
     """(P,) the variance given the cells, sum over them of sum e^2/q - (sum e)^2; 24 runs or more.
 
     e = s - g is known of all items here.
     """
-    repeats = -(-24 // len(target))
-    y = np.tile(target, (repeats, 1))
-    n_items = y.shape[1]
-    uniform = rng.random((len(y), n_items + 2 * n))
-    draw = SequentialStratification(working_model(source), uniform, n)
+    y = np.tile(target, (-(-24 // len(target)), 1))
+    rows, n_items = y.shape
+    draw = SequentialStratification(working_model(source), rng.random((rows, n_items + 2 * n)), n)
     while not draw.done:
         draw.record(np.take_along_axis(y, draw.next_items(), axis=1))
     error = y - draw.g
-    of_cell = np.zeros((len(y), n))
-    np.add.at(of_cell, (np.arange(len(y))[:, None], draw.cell), error)
+    of_cell = np.zeros((rows, n))
+    np.add.at(of_cell, (np.arange(rows)[:, None], draw.cell), error)
     own = (error**2 / draw.q).sum(axis=1) - (of_cell**2).sum(axis=1)
-    return own.reshape(repeats, -1).mean(axis=0) / n_items**2
+    return own.reshape(-1, len(target)).mean(axis=0) / n_items**2
 
 
 # --- words ---
 
 
-def _measured(found: _Found, target: str) -> Iterator[str]:
-    if not found.by_sources:
-        return
-    most, *fewer = found.by_sources
-    played = "the best" if target == "new" else "at random"
-    yield (
-        f"On {len(found.each)} held out of the sources, {played}, an item was worth "
-        f"{found.ess:.2f} random ones ({found.each.min():.2f} to {found.each.max():.2f} for single "
-        f"models), learned from {most} source{'s' * (most > 1)}."
-    )
-    if fewer:
-        less = found.by_sources[fewer[0]]
-        more = "add little" if found.ess < WORTHWHILE * less else "still help"
-        yield f"With {fewer[0]} it was {less:.2f}: more sources would {more}."
+def _measured(found: _Found) -> Iterator[str]:
+    if found.by_sources:
+        most, *fewer = found.by_sources
+        yield (
+            f"On {len(found.each)} held out of the sources an item was worth {found.ess:.2f} "
+            f"random ones ({found.each.min():.2f} to {found.each.max():.2f} for single models), "
+            f"learned from {most} source{'s' * (most > 1)}."
+        )
+        for size in fewer[:1]:
+            less = found.by_sources[size]
+            more = "add little" if found.ess < WORTHWHILE * less else "still help"
+            yield f"With {size} it was {less:.2f}: more sources would {more}."
 
 
-def _expectations(
-    advice: Advice, found: _Found, n_items: int, p: np.ndarray, worth: float
+def _expected_widths(
+    method: str, n: int, n_items: int, p: Array, worth: float, found: _Found
 ) -> Iterator[str]:
-    n = advice.n_items
-    if advice.method == "random_sampling":
+    if method == "random_sampling":
         yield "A random sample needs no sources, and nothing better was found."
     else:
         random = 100 * half_width(n, n_items, p, 1 / found.spread)
@@ -291,21 +270,19 @@ def _expectations(
     )
 
 
-def _warnings(
-    advice: Advice, found: _Found, scores: Scores | None, n_items: int, p: np.ndarray
-) -> Iterator[str]:
-    for what, n in [("interval", advice.n_items), ("comparison", advice.n_compare or 0)]:
-        if n > n_items / 2:
+def _warnings(n: int, n_compare: int, n_items: int, p: float, found: _Found) -> Iterator[str]:
+    for what, count in (("interval", n), ("comparison", n_compare)):
+        if count > n_items / 2:
             yield (
-                f"The {what} takes {n} of {n_items} items: "
+                f"The {what} takes {count} of {n_items} items: "
                 "running all of them leaves nothing to estimate."
             )
-    m = 0 if scores is None else scores.n_models
+    m = found.n_sources
     if m < FEW:
-        on = f"leans on {len(found.each)}" if found.by_sources else "takes two, one of them"
-        yield f"With {m} source{'s' * (m != 1)} little can be measured: it {on} held out."
-    wrong = advice.n_items * (1 - p.mean())
-    if wrong < 5 and advice.n_items < n_items:
+        held = f"{len(found.each)} held out" if m > 1 else "none, since it takes two"
+        yield f"With {m} source{'s' * (m != 1)} little can be measured: this leans on {held}."
+    wrong = n * (1 - p)
+    if wrong < 5 and n < n_items:
         yield (
             f"Some {wrong:.1f} wrong answers are expected: "
             "so near the ceiling the width hangs on the accuracy."
@@ -316,7 +293,12 @@ def _warnings(
 
 
 def _check(
-    source: Scores | int, budget: float | None, precision: float | None, target: str
+    source: Scores | int,
+    budget: float | None,
+    precision: float | None,
+    difference: float | None,
+    target: str,
+    accuracy: float | None,
 ) -> None:
     is_count = isinstance(source, Integral) and not isinstance(source, bool)
     if not is_count and not isinstance(source, Scores):
@@ -331,17 +313,16 @@ def _check(
         raise ValueError(
             f"target is {target!r}; it is 'new', beyond the sources, or 'known', like one of them"
         )
-
-
-def _check_between(**limits: tuple[float | None, float]) -> None:
-    for name, (value, top) in limits.items():
+    numbers = {"precision": precision, "difference": difference, "accuracy": accuracy}
+    for name, value in numbers.items():
+        top = 0.5 if name == "precision" else 1
         if value is not None and not 0 < value < top:
             raise ValueError(f"{name} is {value}; it must lie between 0 and {top}")
 
 
-def _expected(scores: Scores | None, target: str, accuracy: float | None) -> np.ndarray:
+def _expected(scores: Scores | None, target: str, accuracy: float | None) -> Array:
     """The accuracy expected of the target, or several (k,)."""
     if accuracy is not None or scores is None:
-        return np.array([0.5 if accuracy is None else accuracy])
+        return np.array([accuracy or 0.5])
     best = max(1, scores.n_models // 4)
     return np.sort(scores.accuracy)[-best if target == "new" else 0 :]

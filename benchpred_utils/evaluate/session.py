@@ -35,6 +35,7 @@ ANYTIME = (
     "95% confidence sequence by betting: it holds at every look, and whenever the evaluation is "
     "stopped"
 )
+UNIFORM = "these items were drawn uniformly at random"
 FIXED = "95% score interval, made for a number of items that was fixed before the first result"
 CERTAIN = (
     "certain bounds (no result is known of the items not yet run): a fixed budget has its interval "
@@ -87,25 +88,39 @@ class EvaluationSession:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        self._begin(source_scores, settings, rng.bit_generator.state)
-        self._rounds = _begun(self._learned, settings, source_scores.n_items, rng)
+        self._learn(source_scores, settings)
+        n_items, n = source_scores.n_items, settings["budget"]
+        if self._in_rounds:
+            settings["uniform"] = rng.random((1, n_items + 2 * (n or 0)))
+            self._rounds = self._begun()
+        else:
+            self._rounds = begin(METHODS[method], self._learned, n, [rng], n_items)
         self._rounds.next_items()
         self.path = path
         self._autosave()
 
-    def _begin(self, source: Scores, settings: dict, rng_state: dict | None) -> None:
+    def _learn(self, source: Scores, settings: dict) -> None:
         self.source = source
         self.results = {}  # so far, by item
         self.path = None
         self.origin = None  # what the caller wants the file to say of the sources
         self._settings = settings
-        self._rng_state = rng_state
-        method = METHODS[settings["method"]]
-        self._in_rounds = method.start is not None
+        self._method = METHODS[settings["method"]]
+        self._in_rounds = self._method.start is not None
         self._model = working_model(source.values)
         self._learned = self._model
         if not self._in_rounds:
-            self._learned = method.learn(asarray(source.values), settings["budget"])
+            self._learned = self._method.learn(asarray(source.values), settings["budget"])
+
+    def _begun(self) -> Rounds:
+        """What says which items to run, of a method that asks in rounds, at its beginning."""
+        n, precision, rounds, uniform = (
+            self._settings[name] for name in ("budget", "precision", "rounds", "uniform")
+        )
+        uniform = np.array(uniform)
+        if precision:
+            return SequentialDraws(self._learned, uniform, precision)
+        return self._method.start(self._learned, uniform, n, rounds)
 
     @property
     def done(self) -> bool:
@@ -192,40 +207,33 @@ class EvaluationSession:
         return SessionEstimate(*numbers, len(self.results), float(ess), interval, warnings)
 
     def _found(self) -> tuple:
-        if self._settings["precision"]:
-            return self._found_by_betting()
-        if self.done:
-            return self._found_at_the_end()
+        """The value, lower, upper, ess and words of the interval."""
         rounds, n_items = self._rounds, self.source.n_items
-        items = rounds.items[:, : rounds.observed.shape[1]]
-        g = predict(self._model, items, rounds.observed)[0]
+        n = rounds.observed.size
+        if self._settings["precision"]:
+            sequence = rounds.sequence
+            value, variance = sequence.value[0], sequence.variance[0]
+            plain = value * (1 - value) * (1 / max(n, 1) - 1 / n_items)
+            ess = plain / variance if plain > 0 and variance > 0 else np.nan
+            return value, sequence.lower[0], sequence.upper[0], ess, ANYTIME
+        if self.done:
+            ends = (np.nan if end is None else end[0] for end in rounds.estimate())
+            value, lower, upper = ends
+            ess = ess_of_width(value, upper - lower, n, n_items)
+            return value, lower, upper, ess, self._interval(np.isnan(lower))
+        items = rounds.items[:, :n]
         seen = rounds.observed.sum()
-        guess = (seen + np.delete(g, items[0]).sum()) / n_items
-        return guess, seen / n_items, 1 + (seen - items.size) / n_items, np.nan, CERTAIN
+        forecast = np.delete(predict(self._model, items, rounds.observed)[0], items[0]).sum()
+        least, most = seen / n_items, (seen + n_items - n) / n_items
+        return (seen + forecast) / n_items, least, most, np.nan, CERTAIN
 
-    def _found_by_betting(self) -> tuple:
-        sequence = self._rounds.sequence
-        value, variance = sequence.value[0], sequence.variance[0]
-        n = self._rounds.observed.size
-        plain = value * (1 - value) * (1 / n - 1 / self.source.n_items) if n else 0.0
-        ess = plain / variance if plain > 0 and variance > 0 else np.nan
-        return value, sequence.lower[0], sequence.upper[0], ess, ANYTIME
-
-    def _found_at_the_end(self) -> tuple:
-        method = METHODS[self._settings["method"]]
-        found = self._rounds.estimate()
-        value, lower, upper = (np.nan if end is None else end[0] for end in found)
-        ess = ess_of_width(value, upper - lower, self._rounds.n, self.source.n_items)
-        if np.isnan(lower):
-            interval = f"no interval: {method.label} has none (its bias: {method.bias})"
-        elif self._in_rounds:
-            interval = FIXED
-        else:
-            interval = (
-                f"95% score interval of {method.label}: it holds if these items were drawn "
-                "uniformly at random"
-            )
-        return value, lower, upper, ess, interval
+    def _interval(self, is_none: bool) -> str:
+        label = self._method.label
+        if is_none:
+            return f"no interval: {label} has none (its bias: {self._method.bias})"
+        if self._in_rounds:
+            return FIXED
+        return f"95% score interval of {label}: it holds if {UNIFORM}"
 
     def _warnings(self, lower: float, upper: float) -> Iterator[str]:
         accuracy, observed = self.source.accuracy, self._rounds.observed
@@ -272,7 +280,6 @@ class EvaluationSession:
         return {
             "format": FORMAT,
             "settings": self._settings,
-            "rng": self._rng_state,
             "source": _fingerprint(self.source),
             "results": self.results,
             "draw": state,
@@ -285,29 +292,30 @@ class EvaluationSession:
 
         Raises ValueError where items, scores and results do not agree.
         """
-        if content["source"] not in (None, _fingerprint(source)):
+        if content["source"] != _fingerprint(source):
             raise ValueError("it was begun with other source scores; give the same ones")
         session = cls.__new__(cls)
-        settings, state = content["settings"], content["draw"]
-        session._begin(source, settings, content["rng"])
+        session._learn(source, content["settings"])
         session.origin = content.get("sources")
-        if session._in_rounds:
-            rng = _generator(session._rng_state)
-            session._rounds = _begun(session._learned, settings, source.n_items, rng)
+        session._restore(content["draw"], content["results"])
+        return session
+
+    def _restore(self, state: dict, results: dict[str, float]) -> None:
+        if self._in_rounds:
+            self._rounds = self._begun()
         else:
             draws = Draw(asarray(state["items"]), tuple(map(asarray, state["reading"])))
-            method = METHODS[settings["method"]]
-            session._rounds = OneRound(method, session._learned, draws)
-        session._rounds.restore(state)
-        drawn = source.items[session._rounds.items[0]].tolist()
-        numbers = {name: _checked_result(name, x) for name, x in content["results"].items()}
-        seen = [numbers.get(name) for name in drawn[: session._rounds.observed.size]]
-        is_whole = numbers.keys() <= set(drawn) and len(set(drawn)) == len(drawn)
-        if not is_whole or seen != session._rounds.observed[0].tolist():
+            self._rounds = OneRound(self._method, self._learned, draws)
+        self._rounds.restore(state)
+        items, observed = self._rounds.items[0], self._rounds.observed[0]
+        names = self.source.items[items].tolist()
+        for name, result in results.items():
+            self.results[name] = _checked_result(name, result)
+        seen = [self.results[name] for name in names[: len(observed)]]
+        is_odd = len(set(names)) < len(names) or not self.results.keys() <= set(names)
+        if is_odd or seen != observed.tolist():
             raise ValueError("its items, scores and results do not agree")
-        session.results = numbers
-        session._go_on()
-        return session
+        self._go_on()
 
     @classmethod
     def resume(cls, path: str | Path, source_scores: Scores) -> "EvaluationSession":
@@ -318,22 +326,20 @@ class EvaluationSession:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            content = UPGRADES[content["format"]](content)
+            content = FORMATS[content["format"]](content)
             session = cls.from_dict(content, source_scores)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} does not hold a session that can go on here: {error}"
-            ) from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not hold a session to go on with: {error}") from error
         session.path = path
         return session
 
 
 def one_round(source: Scores, items: list[str]) -> EvaluationSession:
     """A session of items that were drawn uniformly at random without one, in order of drawing."""
-    numbers = [source.items.tolist().index(name) for name in items]
+    order = source.items.tolist()
     settings = _checked_settings(source, "aipw_cross_fitted", len(items), None, None)
-    state = {"items": [numbers], "observed": [[]], "reading": []}
-    content = {"settings": settings, "rng": None, "source": None, "results": {}, "draw": state}
+    state = {"items": [[order.index(name) for name in items]], "observed": [[]], "reading": []}
+    content = {"settings": settings, "source": _fingerprint(source), "results": {}, "draw": state}
     return EvaluationSession.from_dict(content, source)
 
 
@@ -351,45 +357,32 @@ def write_json(path: str | Path, content: object) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _begun(learned: object, settings: dict, n_items: int, rng: np.random.Generator) -> Rounds:
-    """The object that says which items to run, which has not been asked yet."""
-    if settings["precision"]:
-        return SequentialDraws(learned, rng.random((1, n_items)), settings["precision"])
-    method, n = METHODS[settings["method"]], settings["budget"]
-    if method.start is None:
-        return begin(method, learned, n, [rng], n_items)
-    return method.start(learned, rng.random((1, n_items + 2 * n)), n, settings["rounds"])
+# --- formats of the file ---
 
 
-def _generator(state: dict) -> np.random.Generator:
-    kinds = {kind.__name__: kind for kind in np.random.BitGenerator.__subclasses__()}
-    bits = kinds[state["bit_generator"]]()
-    bits.state = state
-    return np.random.Generator(bits)
-
-
-# --- older files ---
-
-
-def _same(content: dict) -> dict:
+def _second(content: dict) -> dict:
     return content
 
 
-def _from_first_format(content: dict) -> dict:
+def _first(content: dict) -> dict:
     """There was one method, of ten rounds before they could be chosen."""
-    settings = {"method": RECOMMENDED, "rounds": ROUNDS} | content["settings"]
-    draw = content["draw"] | content["draw"].get("sequence", {})
-    return content | {"settings": settings, "draw": draw}
+    draw = content["draw"]
+    uniform = draw.get("uniform")
+    if uniform is None:
+        jitter = 100 * np.array(draw["_jitter"]) + 0.5
+        uniform = np.concatenate([jitter, draw["_offset"], draw["_u"]], axis=1)
+    settings = {"method": RECOMMENDED, "rounds": ROUNDS, "uniform": uniform} | content["settings"]
+    return content | {"settings": settings, "draw": draw | draw.get("sequence", {})}
 
 
-def _refused(content: dict) -> dict:
+def _one_round(content: dict) -> dict:
     raise ValueError(
         "it is the list of a single round, from an older version; give the results without it: "
         "estimate RESULTS --sources SOURCES"
     )
 
 
-UPGRADES = {FORMAT: _same, 1: _from_first_format, "one round": _refused}
+FORMATS = {FORMAT: _second, 1: _first, "one round": _one_round}
 
 
 # --- checks ---
@@ -412,36 +405,23 @@ def _checked_settings(
         raise ValueError(
             "give either budget, a number of items, or precision, the half-width at which to stop"
         )
-    settings = {"method": method, "budget": None, "precision": None, "rounds": None}
-    if precision is not None:
-        _check_precision(precision, method, rounds)
-        return settings | {"precision": float(precision)}
-    settings["budget"] = budget_items(budget, source.n_items)
-    if METHODS[method].start is not None:
-        return settings | {"rounds": _checked_rounds(ROUNDS if rounds is None else rounds)}
-    if rounds is not None:
-        raise ValueError(f"rounds is {rounds}, but {method} asks for all items at once")
-    return settings
-
-
-def _check_precision(precision: float, method: str, rounds: int | None) -> None:
-    if not 0 < precision < 0.5:
+    if precision is not None and not 0 < precision < 0.5:
         raise ValueError(
             f"precision is {precision}; it must be a half-width between 0 and 0.5, such as 0.03"
         )
-    if method != RECOMMENDED:
+    if precision is not None and method != RECOMMENDED:
         raise ValueError(f"{method} draws a number of items that is fixed beforehand: give budget")
-    if rounds is not None:
+    if rounds is not None and (precision is not None or METHODS[method].start is None):
         raise ValueError(
-            f"rounds is {rounds}, but with a precision the results say how many; "
-            "give rounds a budget"
+            f"rounds is {rounds}, but with a precision the results say how many, and but for "
+            f"{RECOMMENDED} methods ask for all items at once; leave rounds out"
         )
-
-
-def _checked_rounds(rounds: int) -> int:
+    rounds = ROUNDS if rounds is None else rounds
     if isinstance(rounds, bool) or not isinstance(rounds, Integral) or rounds < 1:
         raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
-    return int(rounds)
+    n = None if budget is None else budget_items(budget, source.n_items)
+    half_width = precision and float(precision)
+    return {"method": method, "budget": n, "precision": half_width, "rounds": int(rounds)}
 
 
 def _listed(values: object) -> list:
@@ -461,8 +441,6 @@ def _checked_result(name: str, result: object) -> float:
 
 def _fingerprint(source: Scores) -> str:
     """A hash of the source matrix and the names of its items."""
-    shape = repr(source.values.shape)
     names = "\0".join(source.items.tolist())
-    found = hashlib.sha256(f"{shape}{names}".encode())
-    found.update(np.ascontiguousarray(source.values).tobytes())
-    return found.hexdigest()
+    values = np.ascontiguousarray(source.values).tobytes()
+    return hashlib.sha256(f"{source.values.shape}{names}".encode() + values).hexdigest()
