@@ -6,12 +6,14 @@ import os
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..methods import METHODS, RECOMMENDED
+from ..scores import Scores
 from . import report
 from .readers import read_any, read_results
 from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_json
@@ -19,25 +21,32 @@ from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, writ
 __all__ = ["main"]
 
 ONE_ROUND = "aipw_cross_fitted"
-EPILOG = f"""example, with sample logs of lm-evaluation-harness (tables and run folders of HELM do as well):
+EPILOG = f"""example, with sample logs of lm-evaluation-harness (tables and runs of HELM do as well):
   benchpred check logs/*
   benchpred items logs/* --budget 50 --session mine.json --samples samples.json
   lm_eval ... --samples samples.json --log_samples --output_path runs
   benchpred estimate runs --session mine.json
-The last three are repeated until the budget is spent, {ROUNDS} times; with items --rounds 3, say, three times.
-Without the script: python -m benchpred_utils check logs/*"""
+The last three are repeated until the budget is spent, {ROUNDS} times; with items --rounds 3, three
+times.  Where the script is not on the path: python -m benchpred_utils check logs/*"""
+
+LIMIT = (
+    "these are the first items, as --limit gives them: no random sample; draw items with "
+    "--one-round"
+)
+
+Args = argparse.Namespace
 
 
 # --- the commands ---
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: Args) -> None:
     for path in args.files:
         print(report.file_words(path, read_any(path, args.metric, args.filter, args.missing)))
 
 
-def items(args: argparse.Namespace) -> None:
-    session = _resumed(args.session) if Path(args.session).exists() else _begun(args)
+def items(args: Args) -> None:
+    session = _resumed(args) if Path(args.session).exists() else _begun(args)
     names = session.next_items()
     if args.samples:
         write_json(args.samples, _by_task(names, args.task))
@@ -47,23 +56,13 @@ def items(args: argparse.Namespace) -> None:
         print("nothing: the evaluation is done", file=sys.stderr)
 
 
-def estimate(args: argparse.Namespace) -> None:
-    session = _resumed(args.session) if args.session else None
-    origin = session.origin if session else _origin(args)
-    paths = _from_here(origin, args.session)
-    source = session.source if session else _read(origin, paths)
-    metric, filter = args.metric or origin["metric"], args.filter or origin["filter"]
-    results = _known(read_results(args.results, metric, filter, sources=paths), source.items)
-    notes = []
-    if session is None:
-        session = one_round(source, _any_order(results))
-        if set(results) == set(source.items[: len(results)]) and len(results) < source.n_items:
-            notes.append(
-                f"these are the first {len(results)} items, as --limit gives them: no random "
-                "sample; draw items with --one-round"
-            )
+def estimate(args: Args) -> None:
+    session = _resumed(args) if args.session else None
+    source = session.source if session else _read(args)
+    results = read_results(args.results, args.metric, args.filter, sources=args.sources)
+    results = _known(results, source.items)
+    session = session or one_round(source, _any_order(results))
     found = _recorded(session, results)
-    found = found._replace(warnings=(*found.warnings, *notes))
     if args.json:
         print(report.estimate_json(found, session))
     else:
@@ -71,55 +70,52 @@ def estimate(args: argparse.Namespace) -> None:
         print(report.estimate_words(found, session, again))
 
 
-# --- the session's file ---
+# --- the session's file, which says how to read the sources ---
+
+READING = ("metric", "filter", "missing")
 
 
-def _begun(args: argparse.Namespace) -> EvaluationSession:
+def _read(args: Args) -> Scores:
+    return read_any(args.sources, args.metric, args.filter, args.missing)
+
+
+def _begun(args: Args) -> EvaluationSession:
     if not args.sources or (args.budget is None) == (args.precision is None):
         raise ValueError(
             f"{args.session} is not there: to begin it give SOURCES, and --budget N or "
             "--precision H"
         )
     session = EvaluationSession(
-        _read(_origin(args), args.sources),
+        _read(args),
         method=args.method,
         budget=args.budget,
         precision=args.precision,
         rounds=args.rounds,
         rng=np.random.default_rng(args.seed),
     )
-    session.origin, session.path = _origin(args), args.session
+    folder = Path(args.session).resolve().parent
+    paths = [os.path.relpath(path, folder) for path in args.sources]
+    session.origin = {name: getattr(args, name) for name in READING} | {"paths": paths}
+    session.path = args.session
     session.save()
     return session
 
 
-def _resumed(path: str) -> EvaluationSession:
+def _resumed(args: Args) -> EvaluationSession:
+    """The session, and in `args` where its sources are, and what to read of results."""
+    path = Path(args.session)
     try:
-        origin = json.loads(Path(path).read_text(encoding="utf-8"))["sources"]
-        paths = _from_here(origin, path)
+        origin = json.loads(path.read_text(encoding="utf-8"))["sources"]
+        folder = path.resolve().parent
+        args.sources = [os.path.relpath(folder / source) for source in origin["paths"]]
     except FileNotFoundError:
         raise ValueError(f"{path} is not there; `items` begins a session") from None
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path} is not a session that `items` began") from None
-    return EvaluationSession.resume(path, _read(origin, paths))
-
-
-def _origin(args: argparse.Namespace) -> dict:
-    """How the sources are read; their paths are counted from the session's folder."""
-    folder = Path(args.session or ".").resolve().parent if args.session else Path.cwd()
-    paths = [os.path.relpath(path, folder) for path in args.sources]
-    return {name: getattr(args, name) for name in ("metric", "filter", "missing")} | {
-        "paths": paths
-    }
-
-
-def _from_here(origin: dict, session: str | None) -> list[str]:
-    folder = Path(session).resolve().parent if session else Path.cwd()
-    return [os.path.relpath(folder / path) for path in origin["paths"]]
-
-
-def _read(origin: dict, paths: list[str]):
-    return read_any(paths, origin["metric"], origin["filter"], origin["missing"])
+    source = read_any(args.sources, *(origin[name] for name in READING))
+    args.metric = args.metric or origin["metric"]
+    args.filter = args.filter or origin["filter"]
+    return EvaluationSession.resume(path, source)
 
 
 # --- items and results ---
@@ -168,10 +164,12 @@ def _recorded(session: EvaluationSession, results: dict[str, float]) -> SessionE
     again = [name for name in session.results if name in results]
     session.record(again, [results[name] for name in again])  # refused where one has changed
     found = session.estimate()
+    notes = []
     if found.n == before and not session.done:
-        nothing = "no result is new: these are not of the items that were asked for"
-        return found._replace(warnings=(*found.warnings, nothing))
-    return found
+        notes = ["no result is new: these are not of the items that were asked for"]
+    if set(session.source.items[: found.n]) == session.results.keys() and session.done:
+        notes = [LIMIT] if found.n < session.source.n_items else []
+    return found._replace(warnings=(*found.warnings, *notes))
 
 
 # --- the command line ---
@@ -187,17 +185,13 @@ def _budget(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "benchpred",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argparse.ArgumentParser("benchpred", description=__doc__, epilog=EPILOG)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for run, text, add_options in COMMANDS:
         command = commands.add_parser(run.__name__, help=text, description=text)
         command.set_defaults(run=run)
-        add_options(command)
+        add_options(command, command.add_argument)
         add = command.add_argument
         add("--metric", help="which metric to read, where logs hold several")
         add("--filter", help="which filter of lm-evaluation-harness to read, where there are more")
@@ -206,42 +200,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _items_options(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+def _items_options(command: argparse.ArgumentParser, add: Callable) -> None:
     add("sources", nargs="*", help="the source scores: tables, sample logs, run folders")
     add("--session", required=True, help="the evaluation's file, begun here if it is not there")
     add("--budget", type=_budget, metavar="N", help="items to run (below 1: a fraction)")
-    precision = "stop when the interval is this far to either side"
-    add("--precision", type=float, metavar="H", help=precision)
+    add("--precision", type=float, metavar="H", help="stop at an interval this far to either side")
     add("--method", default=RECOMMENDED, choices=METHODS, help="what draws them and estimates")
-    rounds = command.add_mutually_exclusive_group()
+    rounds = command.add_mutually_exclusive_group().add_argument
     share = f"runs that share the budget (default {ROUNDS})"
-    rounds.add_argument("--rounds", type=int, metavar="R", help=share)
-    rounds.add_argument(
-        "--one-round",
-        action="store_const",
-        dest="method",
-        const=ONE_ROUND,
-        help="draw all items at once, uniformly: one run, and an interval about an eighth wider; "
-        f"short for --method {ONE_ROUND}",
+    rounds("--rounds", type=int, metavar="R", help=share)
+    at_once = (
+        "draw all items at once, uniformly: one run, and an interval about an eighth wider; "
+        f"short for --method {ONE_ROUND}"
     )
+    rounds("--one-round", action="store_const", dest="method", const=ONE_ROUND, help=at_once)
     add("--seed", type=int, help="of the draw")
     add("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
     add("--task", help="the task's name for --samples, where the items are only numbers")
 
 
-def _estimate_options(command: argparse.ArgumentParser) -> None:
-    results = "results of one model: item, score as CSV or JSONL; logs"
-    command.add_argument("results", nargs="+", help=results)
-    of = command.add_mutually_exclusive_group(required=True)
-    of.add_argument("--session", metavar="FILE", help="the evaluation that `items` began")
-    without = "for results of random items, or of all, without a session"
-    of.add_argument("--sources", nargs="+", help=without)
-    command.add_argument("--json", action="store_true", help="print JSON")
+def _estimate_options(command: argparse.ArgumentParser, add: Callable) -> None:
+    add("results", nargs="+", help="results of one model: item, score as CSV or JSONL; logs")
+    of = command.add_mutually_exclusive_group(required=True).add_argument
+    of("--session", metavar="FILE", help="the evaluation that `items` began")
+    of("--sources", nargs="+", help="for results of random items, or of all, without a session")
+    add("--json", action="store_true", help="print JSON")
 
 
-def _check_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", nargs="+", metavar="FILE")
+def _check_options(command: argparse.ArgumentParser, add: Callable) -> None:
+    add("files", nargs="+", metavar="FILE")
 
 
 COMMANDS = (

@@ -1,4 +1,4 @@
-"""Readers: from the files people have to Scores, or to a sentence that says what is wrong and where.
+"""Readers: from files to Scores, or to a sentence that says what is wrong and where.
 
 Every format is read as rows, and one function turns rows into a matrix: scores are numbers in
 [0, 1], each model has one on every item, and an item is one question.  A new format is a function
@@ -81,13 +81,11 @@ def read_lm_eval(
     Raises ValueError, naming file and line; warns when one item is not the same question in all
     logs (its hash differs).
     """
-    if not isinstance(paths, dict):
-        return _scores(_rows(paths, metric, filter, [LM_EVAL]), missing, "lm_eval")
-    asked = {}
-    found = [
-        _rows(group, metric, filter, [LM_EVAL], asked).assign(model=name)
-        for name, group in paths.items()
-    ]
+    groups = paths if isinstance(paths, dict) else {None: paths}
+    found = []
+    for name, group in groups.items():
+        rows = _rows(group, metric, filter, [LM_EVAL])
+        found.append(rows if name is None else rows.assign(model=name))
     return _scores(pd.concat(found), missing, "lm_eval")
 
 
@@ -310,7 +308,7 @@ def _check_table(path: Path, header: list, lines: list[list], is_long: bool) -> 
     if len(header) < 3 and not is_long:
         raise ValueError(
             f"{path} can't be read as a table: its header is {named(header)}; needed are a column "
-            "per item after the model's name, or the columns model, item, score, separated by commas"
+            "per item after the model's name, or model, item, score, separated by commas"
         )
     if not any(lines):
         raise ValueError(f"{path} has a header and no rows; needed are a row per model, or score")
