@@ -86,7 +86,7 @@ def recommend(
         gain = found.ess
     worth = gain / found.spread
     n = fixed or items_for(width, n_items, p, worth)
-    reasons = [*_measured(found), *_expected_widths(method, n, n_items, p, worth, found)]
+    reasons = list(_reasons(method, n, n_items, p, worth, found))
     n_compare = None
     if difference is not None:  # on the same random items; each model on items of its own
         same = items_to_compare(difference, p.mean(), found.correlation, n_items, found.spread)
@@ -241,30 +241,28 @@ def _variance_in_rounds(source: Array, target: Array, n: int, rng: np.random.Gen
 # --- words ---
 
 
-def _measured(found: _Found) -> Iterator[str]:
-    if found.by_sources:
-        most, *fewer = found.by_sources
+def _reasons(
+    method: str, n: int, n_items: int, p: Array, worth: float, found: _Found
+) -> Iterator[str]:
+    sizes = list(found.by_sources)
+    if sizes:
         yield (
             f"On {len(found.each)} held out of the sources an item was worth {found.ess:.2f} "
             f"random ones ({found.each.min():.2f} to {found.each.max():.2f} for single models), "
-            f"learned from {most} source{'s' * (most > 1)}."
+            f"learned from {sizes[0]} source{'s' * (sizes[0] > 1)}."
         )
-        for size in fewer[:1]:
-            less = found.by_sources[size]
-            more = "add little" if found.ess < WORTHWHILE * less else "still help"
-            yield f"With {size} it was {less:.2f}: more sources would {more}."
-
-
-def _expected_widths(
-    method: str, n: int, n_items: int, p: Array, worth: float, found: _Found
-) -> Iterator[str]:
+    if len(sizes) > 1:
+        less = found.by_sources[sizes[1]]
+        more = "add little" if found.ess < WORTHWHILE * less else "still help"
+        yield f"With {sizes[1]} it was {less:.2f}: more sources would {more}."
+    random, middle = (
+        100 * half_width(n, n_items, *at) for at in ((p, 1 / found.spread), (0.5, worth))
+    )
     if method == "random_sampling":
         yield "A random sample needs no sources, and nothing better was found."
     else:
-        random = 100 * half_width(n, n_items, p, 1 / found.spread)
         yield "The estimate is unbiased whatever the target is."
         yield f"A random sample would have ± {random:.1f}."
-    middle = 100 * half_width(n, n_items, 0.5, worth)
     yield (
         f"Expected is an accuracy of {p.mean():.2f}; at 0.5 the interval would be ± {middle:.1f}."
     )

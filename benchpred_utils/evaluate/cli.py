@@ -21,7 +21,7 @@ from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, writ
 __all__ = ["main"]
 
 ONE_ROUND = "aipw_cross_fitted"
-EPILOG = f"""example, with sample logs of lm-evaluation-harness (tables and runs of HELM do as well):
+EPILOG = f"""example, with sample logs of lm-evaluation-harness (tables, runs of HELM do as well):
   benchpred check logs/*
   benchpred items logs/* --budget 50 --session mine.json --samples samples.json
   lm_eval ... --samples samples.json --log_samples --output_path runs
@@ -108,10 +108,8 @@ def _resumed(args: Args) -> EvaluationSession:
         origin = json.loads(path.read_text(encoding="utf-8"))["sources"]
         folder = path.resolve().parent
         args.sources = [os.path.relpath(folder / source) for source in origin["paths"]]
-    except FileNotFoundError:
-        raise ValueError(f"{path} is not there; `items` begins a session") from None
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is not a session that `items` began") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a session, or not there; `items` begins one") from None
     source = read_any(args.sources, *(origin[name] for name in READING))
     args.metric = args.metric or origin["metric"]
     args.filter = args.filter or origin["filter"]
@@ -148,7 +146,7 @@ def _known(results: pd.Series, known: np.ndarray) -> dict[str, float]:
 
 def _any_order(results: dict[str, float]) -> list[str]:
     """The items in an order of their own, as good as random: the folds of an estimate need one."""
-    names = np.sort(list(results))
+    names = sorted(results)
     seed = zlib.crc32("\n".join(names).encode())
     return np.random.default_rng(seed).permutation(names).tolist()
 

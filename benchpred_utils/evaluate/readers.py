@@ -136,9 +136,10 @@ def read_results(
 
 def named(names: Iterable, most: int = 3) -> str:
     """The first of some names, and how many more there are: words for a message."""
-    names = list(map(str, names))
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
+    names = [str(name) for name in names]
+    if len(names) > most:
+        names[most:] = [f"and {len(names) - most} more"]
+    return ", ".join(names)
 
 
 # --- from rows to a matrix ---
@@ -201,15 +202,12 @@ def _number(row: Row) -> float:
         number = NUMBERS[word] if word in NUMBERS else float(word)
     except ValueError:
         number = -1.0
-        advice = "write 0 or 1, true or false, or a number between; leave empty what is missing"
-    else:
-        advice = "map the metric to [0, 1] with 1 the best: an error rate e becomes 1 - e"
-    if number > 1:
-        advice = f"divide percentages, or points, by their maximum, or {advice}"
     if number < 0 or number > 1:
         raise ValueError(
             f"{row.file}, {row.place}: the score of model {row.model} on item {row.item} is "
-            f"{row.score}, which is not a number in [0, 1]; {advice}"
+            f"{row.score}, which is not a number in [0, 1]; write 0 or 1, true or false, or a "
+            "number between, and nothing where there is none; divide percentages, or points, by "
+            "their maximum; an error rate e becomes 1 - e"
         )
     return number
 
@@ -247,15 +245,13 @@ def _what_is_missing(lacks: pd.DataFrame, files: pd.Series) -> str:
     for model, count in counts[counts > 0].head(5).items():
         items = named(lacks.columns[lacks.loc[model]])
         lines.append(f"  {model} lacks {count} of {lacks.shape[1]} items: {items} ({files[model]})")
-    kept = (~lacks.any()).sum()
-    way = f"missing='drop' (--missing drop) keeps the {kept} items that all models have"
-    if kept < 2:
-        way = f"only {kept} items are left of all"
-    without = (~lacks.drop(counts.index[0]).any()).sum()
-    other = f"without {counts.index[0]} there are {without}"
-    if not without:
-        other = "are items named alike in all files?"
-    return "\n".join([*lines, f"{way}; {other}"])
+    worst = counts.index[0]
+    lines.append(
+        f"with missing='drop' (--missing drop) only {(~lacks.any()).sum()} items are left of all; "
+        f"without {worst} there are {(~lacks.drop(worst).any()).sum()}; "
+        "are items named alike in all files?"
+    )
+    return "\n".join(lines)
 
 
 def _chosen(

@@ -312,8 +312,7 @@ class EvaluationSession:
         for name, result in results.items():
             self.results[name] = _checked_result(name, result)
         seen = [self.results[name] for name in names[: len(observed)]]
-        is_odd = len(set(names)) < len(names) or not self.results.keys() <= set(names)
-        if is_odd or seen != observed.tolist():
+        if seen != observed.tolist() or not self.results.keys() <= set(names):
             raise ValueError("its items, scores and results do not agree")
         self._go_on()
 

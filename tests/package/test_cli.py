@@ -190,7 +190,7 @@ def test_check(run, tables):
         ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
         (
             "estimate round.csv --session nowhere.json",
-            "nowhere.json is not there; `items` begins a session",
+            "nowhere.json is not a session, or not there; `items` begins one",
         ),
         (
             "items sources.csv --budget 9 --rounds 2 --method aipw --session s.json",
