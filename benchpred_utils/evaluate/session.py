@@ -136,7 +136,7 @@ class EvaluationSession:
         items, observed = self._rounds.items[0], self._rounds.observed[0]
         return self.source.items[items[len(observed) :]].tolist()
 
-    def record(self, items, results) -> None:
+    def record(self, items: object, results: object) -> None:
         """Take in the results, in [0, 1], of some of the items asked for, in any order.
 
         Raises ValueError, and takes in nothing, when an item was not asked for, has another result
@@ -150,7 +150,8 @@ class EvaluationSession:
     def _go_on(self) -> None:
         """Ask for the next round where one is complete."""
         if self._asked and not self.next_items():
-            rounds = copy.deepcopy(self._rounds)  # an interruption leaves the session as it was
+            # A copy, but of what was learned: an interruption leaves the session as it was.
+            rounds = copy.deepcopy(self._rounds, {id(self._learned): self._learned})
             rounds.record(np.array([[self.results[name] for name in self._asked]]))
             if not rounds.done:
                 rounds.next_items()

@@ -1,4 +1,4 @@
-"""The command line: from sources to an estimate, on logs that the harness wrote; errors without a traceback."""
+"""The command line: from sources to an estimate, on logs that the harness wrote."""
 
 import json
 import re
@@ -16,7 +16,7 @@ LOGS = Path(__file__).resolve().parents[2] / "book" / "logs"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in a folder with the logs, and tables of 29 sources and a target; its exit code and what it says."""
+    """Runs a command in a folder with the logs: its exit code and what it says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(LOGS, "logs")
 
@@ -38,7 +38,8 @@ def tables(run, matrix):
 def test_one_round_with_the_harness(run):
     """items, lm_eval --samples (run when the logs were made), estimate."""
     code, said, _ = run(
-        "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json --samples x.json"
+        "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json "
+        "--samples x.json"
     )
     assert code == 0 and len(said.split()) == 12
     asked = json.loads(Path("x.json").read_text())
@@ -230,7 +231,8 @@ def test_items_named_by_numbers_alone(run):
     )
     frame.to_csv("plain.csv")
     code, said, _ = run(
-        "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json --task sums"
+        "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json "
+        "--task sums"
     )
     assert code == 0 and list(json.loads(Path("x.json").read_text())) == ["sums"]
     assert run("estimate logs/target --sources plain.csv --metric acc")[0] == 0  # sums:7 is 7

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from benchpred_utils.estimators import aipw_cross_fitted, random_sampling
+from benchpred_utils.evaluate import EvaluationSession
 from benchpred_utils.evaluate.readers import (
     read_any,
     read_helm,
@@ -18,7 +19,6 @@ from benchpred_utils.evaluate.readers import (
     read_scores,
 )
 from benchpred_utils.scores import Scores
-from benchpred_utils.evaluate import EvaluationSession
 
 LOGS = Path(__file__).resolve().parents[2] / "book" / "logs"
 
@@ -35,7 +35,7 @@ def wide(tmp_path):
     return write
 
 
-# --- tables -----------------------------------------------------------------------------------------------------------
+# --- tables ---
 
 
 @pytest.mark.parametrize("shape", ["wide", "long"])
@@ -136,7 +136,7 @@ def test_results_of_one_model(wide):
         read_results(wide("item,score\nq1,\n"))
 
 
-# --- lm-evaluation-harness: logs that it wrote ------------------------------------------------------------------------
+# --- lm-evaluation-harness: logs that it wrote ---
 
 
 def test_logs_of_the_harness():
@@ -255,7 +255,7 @@ def test_several_tasks_are_domains(tmp_path):
         read_lm_eval(LOGS / "tasks")
 
 
-# --- HELM -------------------------------------------------------------------------------------------------------------
+# --- HELM ---
 
 
 def test_a_run_of_helm():
@@ -279,11 +279,11 @@ def test_helm_runs_of_several_models_trials_and_perturbations(tmp_path):
     for model, right in (("a/x", [1.0, 0.0]), ("b/y", [0.0, 1.0])):
         run = tmp_path / f"mmlu:subject=law,model={model.replace('/', '_')},k=5"
         run.mkdir()
-        stat = lambda value: {
-            "name": {"name": "exact_match", "split": "test"},
-            "count": 1,
-            "mean": value,
-        }
+
+        def stat(value):
+            name = {"name": "exact_match", "split": "test"}
+            return {"name": name, "count": 1, "mean": value}
+
         entries = [
             {"instance_id": f"id{i}", "train_trial_index": t, "stats": [stat(v)]}
             for i in (1, 10, 2)
@@ -342,7 +342,7 @@ def test_helm_files_that_are_odd(tmp_path):
         read_helm(run)
 
 
-# --- scores between 0 and 1, all the way ------------------------------------------------------------------------------
+# --- scores between 0 and 1, all the way ---
 
 
 @pytest.fixture(scope="module")
