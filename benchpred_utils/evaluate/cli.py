@@ -41,11 +41,13 @@ Args = argparse.Namespace
 
 
 def check(args: Args) -> None:
+    """Say what files hold; what is wrong with one is an error."""
     for path in args.files:
         print(report.file_words(path, read_any(path, args.metric, args.filter, args.missing)))
 
 
 def items(args: Args) -> None:
+    """Print the items to run next, one a line, and write them as lm_eval wants them."""
     session = _resumed(args) if Path(args.session).exists() else _begun(args)
     names = session.next_items()
     if args.samples:
@@ -57,6 +59,7 @@ def items(args: Args) -> None:
 
 
 def estimate(args: Args) -> None:
+    """Record the results of what was asked for, and print the estimate."""
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     results = read_results(args.results, args.metric, args.filter, sources=args.sources)

@@ -173,27 +173,27 @@ def _rows(
             row = row._replace(model=str(row.model), item=str(row.item), score=_number(row))
             before = first.setdefault((row.model, row.item, format.repeats and row.file), row)
             if (before.file, before.place) != (row.file, row.place):
-                raise ValueError(
-                    f"model {row.model} has two scores on item {row.item}: {before.score:g} "
-                    f"({before.file}, {before.place}) and {row.score:g} ({row.file}, {row.place}); "
-                    "keep one of them, or their mean"
-                )
-            if row.question and asked.setdefault(row.item, row).question != row.question:
-                others.setdefault(row.item, row)
+                raise ValueError(_twins(before, row))
+            if row.question:
+                known = asked.setdefault(row.item, row)
+                if known.question != row.question:
+                    others.setdefault(row.item, (known, row))
             rows.append(row)
-    _warn_of_other_questions(asked, others)
+    for a, b in list(others.values())[:1]:
+        warnings.warn(
+            f"{len(others)} items are not the same question in all files, the first is {a.item} "
+            f"({a.file}, {a.place}, and {b.file}, {b.place}): use one version of the task for all "
+            "models",
+            stacklevel=3,
+        )
     return pd.DataFrame(rows, columns=Row._fields)
 
 
-def _warn_of_other_questions(asked: dict[str, Row], others: dict[str, Row]) -> None:
-    for item, b in list(others.items())[:1]:
-        a = asked[item]
-        warnings.warn(
-            f"{len(others)} items are not the same question in all files, the first is {item} "
-            f"({a.file}, {a.place}, and {b.file}, {b.place}): use one version of the task for all "
-            "models",
-            stacklevel=4,
-        )
+def _twins(a: Row, b: Row) -> str:
+    return (
+        f"model {a.model} has two scores on item {a.item}: {a.score:g} ({a.file}, {a.place}) and "
+        f"{b.score:g} ({b.file}, {b.place}); keep one of them, or their mean"
+    )
 
 
 def _number(row: Row) -> float:
@@ -296,8 +296,9 @@ def _table(path: Path, choose: Callable) -> Rows:
 
 
 def _check_table(path: Path, header: list, lines: list[list], is_long: bool) -> None:
-    again = [name for name in header if header.count(name) > 1]
-    if again:
+    index = pd.Index(header)
+    again = index[index.duplicated()]
+    if len(again):
         raise ValueError(
             f"{path}, row 1: the column {again[0]!r} comes twice; names must be unique"
         )
