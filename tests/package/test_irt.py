@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from conftest import awkward
+from cases import awkward
 from scipy import optimize
 from sklearn.base import clone
 from sklearn.cluster import KMeans

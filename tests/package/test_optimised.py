@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import awkward
+from cases import awkward
 from scipy import optimize
 from sklearn.linear_model import Lasso, LinearRegression, Ridge, RidgeCV
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import awkward
+from cases import awkward
 from sklearn.decomposition import PCA
 
 from benchpred_utils import designs

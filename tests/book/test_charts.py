@@ -11,12 +11,24 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+from benchpred_book import charts, stored_charts
+from benchpred_book.averages import mean_changes
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_utils import charts
 
-pytest.importorskip("vl_convert")
+charts.enable()
+
+
+@pytest.fixture
+def static(monkeypatch):
+    """As in the kernel of a chapter: charts are stored."""
+    before = alt.renderers.active
+    monkeypatch.setenv("BENCHPRED_STATIC_CHARTS", "1")
+    charts.enable()
+    yield
+    alt.renderers.enable(before)
+    alt.data_transformers.consolidate_datasets = True
 
 
 def curve(values=(1.0, 2.0, 3.0), **properties):
@@ -25,12 +37,18 @@ def curve(values=(1.0, 2.0, 3.0), **properties):
 
 
 def stored(chart):
-    return charts.stored_output(chart.to_dict())
+    return stored_charts.stored_output(chart.to_dict())
 
 
 def test_the_package_does_not_import_altair():
-    code = "import sys, benchpred_utils; sys.exit('altair' in sys.modules or 'vl_convert' in sys.modules)"
+    code = "import sys, benchpred_utils; sys.exit('altair' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_nothing_is_switched_on_at_import():
+    code = "import altair; from benchpred_book import charts; print(altair.theme.active)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "default"
 
 
 def test_the_theme_is_on_and_valid():
@@ -60,7 +78,7 @@ def test_the_stored_output_is_the_same_each_time():
     assert stored(chart) == stored(chart)
 
 
-def test_last_digits_do_not_change_what_is_stored():
+def test_last_digits_do_not_change_what_is_stored(static):
     exact, noisy = (
         np.array([1 / 3, 2 / 3, 1e6 / 7]),
         np.array([1 / 3, 2 / 3, 1e6 / 7]) * (1 + 1e-13),
@@ -73,22 +91,28 @@ def test_last_digits_do_not_change_what_is_stored():
     )
 
 
-def test_data_sets_keep_their_rows_in_a_layered_facet():
-    data = pd.DataFrame({"n": [1, 2, 1, 2], "error": [0.123456789, 2, 3, 4], "m": list("aabb")})
+def test_data_are_stored_where_they_are_used_with_rounded_numbers(static):
+    data = pd.DataFrame(
+        {"n": [1, 2, 1, 2], "error": [0.123456789, 2, 3, np.inf], "m": list("aabb")}
+    )
     line = alt.Chart(data).mark_line().encode(x="n", y="error")
     rule = alt.Chart(pd.DataFrame({"y": [1]})).mark_rule().encode(y="y")
-    spec = charts.stable(
-        ((line + line.mark_point()) | rule).properties(description="Two.").to_dict()
-    )
-    names = set(re.findall(r'"name": "(data-[^"]*)"', json.dumps(spec)))
-    assert names == set(spec["datasets"]) == {"data-1", "data-2"}
-    assert spec["datasets"]["data-1"][0]["error"] == 0.12346
+    both = ((line + line.mark_point()) | rule).properties(description="Two.")
+    _, metadata = stored(both)
+    spec = metadata["benchpred_chart"]["spec"]
+    assert "datasets" not in spec
+    rows = spec["hconcat"][0]["data"]["values"]
+    assert [row["error"] for row in rows] == [0.12346, 2, 3, None]
+    assert json.dumps(spec).count("0.12346") == 1
 
 
 def test_the_picture_of_a_chart_that_fills_its_container_has_a_width():
     data, metadata = stored(curve(description="A line.", width="container"))
     assert metadata["benchpred_chart"]["spec"]["width"] == "container"
-    assert float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1]) >= charts.STATIC_WIDTH
+    assert (
+        float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1])
+        >= stored_charts.STATIC_WIDTH
+    )
 
 
 def test_the_page_gets_both_and_nothing_ends_its_script_early():
@@ -96,7 +120,7 @@ def test_the_page_gets_both_and_nothing_ends_its_script_early():
     output = SimpleNamespace(
         mime_type="image/svg+xml", content=data["image/svg+xml"], output_metadata=metadata
     )
-    (node,) = charts.ChartRenderer.handle_mime(None, output, False)
+    (node,) = stored_charts.ChartRenderer.handle_mime(None, output, False)
     page = node.astext()
     assert page.count("</script>") == 1 and "&quot;line&quot;" in page
     assert (
@@ -110,20 +134,11 @@ def test_the_page_gets_both_and_nothing_ends_its_script_early():
 
 def test_other_outputs_are_left_alone():
     other = SimpleNamespace(mime_type="image/svg+xml", content="<svg/>", output_metadata={})
-    assert charts.ChartRenderer.handle_mime(None, other, False) is None
+    assert stored_charts.ChartRenderer.handle_mime(None, other, False) is None
 
 
-def test_the_renderer_is_chosen_by_the_environment(monkeypatch):
-    before = alt.renderers.active
-    monkeypatch.delenv("BENCHPRED_STATIC_CHARTS", raising=False)
-    charts.enable()
-    assert alt.renderers.active == before
-    monkeypatch.setenv("BENCHPRED_STATIC_CHARTS", "1")
-    charts.enable()
-    try:
-        assert alt.renderers.active == "benchpred"
-    finally:
-        alt.renderers.enable(before)
+def test_the_renderer_is_chosen_by_the_environment(static):
+    assert alt.renderers.active == "benchpred"
 
 
 def test_every_method_has_a_colour_and_a_label():
@@ -192,7 +207,7 @@ def test_method_dots_have_a_panel_per_benchmark_and_intervals_within_the_axis():
     table = changes().rename(columns={"change": "gap", "low": "gap_low", "high": "gap_high"})
     chart = charts.method_dots(table, "gap", "gap", alt.Scale(domain=[-0.3, 2.2]), reference=0)
     spec = chart.properties(description="Dots.").to_dict()
-    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    texts = re.findall(r">([^<>]+)</text>", stored_charts.stored_output(spec)[0]["image/svg+xml"])
     assert {"MATH", "MMLU", "AIPW", "lasso", "p-IRT"} <= set(texts)
     cells = next(rows for rows in spec["datasets"].values() if "how" in rows[0])
     assert min(row["low"] for row in cells) == -0.3 and max(row["high"] for row in cells) == 2.2
@@ -212,11 +227,11 @@ def test_budget_curves_mark_the_points_of_fewer_trials_and_leave_repeated_budget
         "lasso": "rest",
     }
     assert all(row["few"] == (row["budget"] == 20) for row in cells)
-    assert charts.stored_output(spec)[0]["image/svg+xml"].count("<svg") == 1
+    assert stored_charts.stored_output(spec)[0]["image/svg+xml"].count("<svg") == 1
 
 
 def test_the_mean_change_has_the_interval_of_independent_benchmarks():
-    mean = bp.inference.mean_changes(changes()).set_index("method")
+    mean = mean_changes(changes()).set_index("method")
     assert np.allclose(mean.change, [-0.1, 2.0, 0.0])
     assert np.allclose(
         mean.high - mean.change, 0.5 / 2
@@ -228,7 +243,7 @@ def test_the_mean_change_has_the_interval_of_independent_benchmarks():
 
 def test_the_heat_table_has_every_number_and_the_families_as_rows():
     spec = charts.change_heat(changes()).properties(description="A heat table.").to_dict()
-    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    texts = re.findall(r">([^<>]+)</text>", stored_charts.stored_output(spec)[0]["image/svg+xml"])
     assert [texts.count(number) for number in ("−10", "+200", "+0")] == [
         3,
         3,

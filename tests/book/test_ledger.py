@@ -1,13 +1,11 @@
-"""The claims ledger: all eighteen claims have a measured number, an interval, a verdict, and a cell that made them."""
+"""The claims ledger: every claim has a number, an interval, a verdict, and its cell."""
 
 import ast
 import re
 
 import pytest
-
-pytest.importorskip("jupytext")
-import keys
-import pairs
+from benchpred_book import repository
+from benchpred_book.build import pairs
 
 CLAIMS = range(1, 19)
 COLUMNS = ("claim", "measured", "interval", "verdict", "chapter")
@@ -21,7 +19,7 @@ def outputs(notebook):
 
 
 def rows(notebook) -> dict[int, dict]:
-    """The rows of the ledger, by the number of the claim, from the texts that the cells have glued."""
+    """The rows of the ledger, by the number of the claim, from what the cells have glued."""
     found = {}
     for output in outputs(notebook):
         name = GLUED.fullmatch(output.get("metadata", {}).get("scrapbook", {}).get("name", ""))
@@ -41,7 +39,8 @@ def sections(written: str) -> dict[int, str]:
 
 
 def chapter_labels() -> set[str]:
-    files = [*keys.NOTEBOOKS.glob("*.md"), *(keys.ROOT / "book").glob("*.md")]
+    root = repository.root()
+    files = [*root.glob("notebooks/*.md"), *root.glob("book/pages/*.md")]
     texts = (file.read_text(encoding="utf-8") for file in files)
     return {
         label
