@@ -19,6 +19,7 @@ import joblib
 import kmedoids
 import numpy as np
 import pandas as pd
+from benchpred_utils.counter import Stream
 from measure import installed
 from scipy import stats
 from settings import rasch
@@ -28,7 +29,6 @@ from sklearn.metrics import pairwise_distances
 import benchpred_utils as bp
 from benchpred_utils import backend, designs, estimators, irt, optimised, simulation
 from benchpred_utils.backend import namespace
-from benchpred_utils.counter import Stream
 
 from .irt import _py_irt
 from .loops import aipw_of_all_targets
