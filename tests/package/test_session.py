@@ -1,4 +1,4 @@
-"""Evaluation sessions and confidence sequences: exact by enumeration, valid at every look, and never losing an item."""
+"""Evaluation sessions: any method, valid at every look, and never losing a result."""
 
 import copy
 import json
@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import awkward
+from cases import awkward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchpred_utils.adaptive import predict, working_model
+from benchpred_utils.backend import asarray
+from benchpred_utils.evaluate.session import EvaluationSession, write_json
+from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
-from benchpred_utils.sequences import BettingSequence
-from benchpred_utils.session import ODDS, EvaluationSession, SequentialDraws, misfit
 
 MODES = {
     "budget": {"budget": 20},
@@ -35,6 +36,11 @@ def scores(matrix):
 @pytest.fixture(scope="module")
 def ask(matrix, scores):
     results = dict(zip(scores.items.tolist(), matrix[-1]))
+    return answering(results)
+
+
+def answering(results):
+    """What runs the model: from items to items and results."""
     return lambda items: (items, [results[item] for item in items])
 
 
@@ -47,107 +53,7 @@ def finish(session, ask):
     return asked
 
 
-# --- the confidence sequence ------------------------------------------------------------------------------------------
-
-
-def leaves(draw, target, depth, probability=1.0):
-    """Every way in which `depth` more items can be drawn: (probability, the draw after it)."""
-    if depth == 0:
-        yield probability, draw
-        return
-    t = draw.items.shape[1]
-    g = predict(draw.model, draw.items, draw.observed)[0]
-    w = draw.left[0] * (np.sqrt(g * (1 - g)) + draw.floor)
-    ends = np.cumsum(w) / w.sum()
-    for item in np.nonzero(draw.left[0])[0]:
-        after = copy.deepcopy(draw)
-        after.uniform[0, t] = ends[item] - w[item] / w.sum() / 2
-        assert after.next_items().tolist() == [[item]]
-        after.record(target[None, [item]])
-        yield from leaves(after, target, depth - 1, probability * w[item] / w.sum())
-
-
-@pytest.mark.parametrize("target", [[1, 0, 0, 1, 1], [1, 1, 1, 1, 1], [0.2, 0, 0.5, 1, 0.3]])
-def test_every_step_is_unbiased_and_no_gambler_gains_at_the_true_mean(rng, target):
-    target = np.array(target, dtype=float)
-    draw = SequentialDraws(rng.integers(0, 2, (12, 5)).astype(float), np.zeros((1, 5)), 0.05)
-    chances, ends = zip(*leaves(draw, target, 4))
-    assert len(ends) == 5 * 4 * 3 * 2
-    e, up, down, _ = np.stack([end.sequence.steps[..., 0] for end in ends], axis=1)
-    m = target.mean()
-    np.testing.assert_allclose(np.sum(chances), 1)
-    np.testing.assert_allclose(chances @ e, m)  # at each of the four steps
-    factors = 1 + up * (e - m), 1 - down * (e - m)
-    for factor in factors:
-        assert factor.min() > 0
-        np.testing.assert_allclose(chances @ np.cumprod(factor, axis=1), 1)  # a martingale
-
-
-@pytest.mark.parametrize(
-    "what", ["good sources", "sources of other items", "a target near the ceiling"]
-)
-def test_the_confidence_sequence_covers_at_all_looks_together(rng, matrix, what):
-    source, target = matrix[:-1], matrix[-1]
-    if what == "sources of other items":
-        target = rng.permutation(target)
-    if what == "a target near the ceiling":
-        target = (np.arange(60) > 2).astype(float)
-    size, m = 600, target.mean()
-    draw, missed = SequentialDraws(source, rng.random((size, 60)), 0.02), np.zeros(size, dtype=bool)
-    while draw.items.shape[1] < 60:
-        draw.record(target[draw.next_items()])
-        missed |= (draw.sequence.lower > m + 1e-9) | (draw.sequence.upper < m - 1e-9)
-    assert missed.mean() <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / size)
-    np.testing.assert_allclose(draw.sequence.lower, m)  # all items seen: no doubt is left
-    np.testing.assert_allclose(draw.sequence.upper, m)
-    assert (np.sort(draw.items, axis=1) == np.arange(60)).all()
-
-
-def test_a_session_with_better_sources_needs_fewer_items(rng, matrix):
-    needed = []
-    for target in (matrix[-1], np.random.default_rng(0).permutation(matrix[-1])):
-        draw, n = SequentialDraws(matrix[:-1], rng.random((300, 60)), 0.12), np.zeros(300)
-        while not draw.done:
-            n += ~draw.finished * 1.0
-            draw.record(target[draw.next_items()])
-        needed.append(n.mean())
-    assert needed[0] < needed[1]
-
-
-def test_a_sequence_that_rejects_every_mean_falls_back_on_what_is_certain():
-    sequence = BettingSequence(1, 0.05)
-    one = np.ones(1)
-    for e in [0.9] * 60 + [0.1] * 200:  # no constant mean looks like that
-        sequence.bet(0.5 * one, (e - 0.5) * one, 0.01 * one, -0.5 * one, 0.5 * one)
-        sequence.look(0.2 * one, 0.8 * one)
-        assert sequence.lower <= sequence.upper
-    assert 0.2 <= sequence.lower[0] <= sequence.upper[0] <= 0.8
-
-
-def test_the_boundary_of_a_look_is_where_a_gambler_has_earned_enough(rng):
-    sequence = BettingSequence(3, 0.05)
-    for _ in range(300):
-        sequence.bet(
-            np.full(3, 0.5),
-            rng.choice([-0.5, 0.5], 3, p=[0.3, 0.7]),
-            np.full(3, 0.2),
-            np.full(3, -0.5),
-            np.full(3, 0.5),
-        )
-    for _ in range(3):  # each goes 12 halvings further
-        sequence.look(np.zeros(3), np.ones(3))
-    e, up, down, _ = sequence.steps
-    np.testing.assert_allclose(
-        np.log1p(up * (e - sequence.lower)).sum(axis=0), np.log(40), atol=0.01
-    )
-    np.testing.assert_allclose(
-        np.log1p(-down * (e - sequence.upper)).sum(axis=0), np.log(40), atol=0.01
-    )
-    assert (sequence.lower < sequence.value).all() and (sequence.value < sequence.upper).all()
-    assert (sequence.variance > 0).all()
-
-
-# --- the session ------------------------------------------------------------------------------------------------------
+# --- the session ---
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -175,8 +81,14 @@ def test_all_items_leave_no_doubt(scores, ask, matrix):
 
 @pytest.mark.parametrize(
     "options, portions",
-    [({}, [2] * 10), ({"rounds": 10}, [2] * 10), ({"rounds": np.int64(3)}, [7, 7, 6]), ({"rounds": 1}, [20]), ({"rounds": 99}, [1] * 20)],
-)  # fmt: skip
+    [
+        ({}, [2] * 10),
+        ({"rounds": 10}, [2] * 10),
+        ({"rounds": np.int64(3)}, [7, 7, 6]),
+        ({"rounds": 1}, [20]),
+        ({"rounds": 99}, [1] * 20),
+    ],
+)
 def test_a_budget_is_asked_for_in_as_many_rounds_as_are_wanted(
     scores, ask, tmp_path, options, portions
 ):
@@ -203,7 +115,7 @@ def test_any_number_of_rounds_is_unbiased_and_more_of_them_are_more_precise(rng)
             EvaluationSession(scores, budget=20, rounds=rounds, rng=rng) for _ in range(150)
         ]
         for session in sessions:
-            finish(session, lambda items: (items, [results[item] for item in items]))
+            finish(session, answering(results))
         error[rounds] = np.array([session.estimate().value for session in sessions]) - 0.8
         assert abs(error[rounds].mean()) < 3.5 * error[rounds].std(ddof=1) / 150**0.5
     assert error[10].std() < error[2].std() < error[1].std()
@@ -222,9 +134,9 @@ def test_awkward_sources_make_no_trouble(rng, mode):
             scores = Scores(source)
             results = dict(zip(scores.items.tolist(), target))
             session = EvaluationSession(scores, rng=rng, **MODES[mode])
-            finish(session, lambda items: (items, [results[item] for item in items]))
+            finish(session, answering(results))
             found = session.estimate()
-            assert 0 <= found.lower <= found.upper <= 1 and np.isfinite(found.value)
+            assert -1e-12 <= found.lower <= found.upper <= 1 and np.isfinite(found.value)
 
 
 def test_on_the_way_a_fixed_budget_has_only_certain_bounds(scores, ask, matrix):
@@ -269,9 +181,9 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
     other = next(
         item
         for item in scores.items.tolist()
-        if item not in session._results and item not in session._asked
+        if item not in session.results and item not in session._asked
     )
-    before, stored = copy.deepcopy(session._results), (tmp_path / "s.json").read_text()
+    before, stored = copy.deepcopy(session.results), (tmp_path / "s.json").read_text()
     for items, results, message in [
         ([second, other], [1, 1], "was not asked for"),
         ([second, "no-such-item"], [1, 1], "is not in the source scores"),
@@ -286,9 +198,9 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
     ]:
         with pytest.raises(ValueError, match=message):
             session.record(items, results)
-        assert session._results == before and (tmp_path / "s.json").read_text() == stored
+        assert session.results == before and (tmp_path / "s.json").read_text() == stored
     session.record(second, True)
-    assert session._results[second] == 1.0
+    assert session.results[second] == 1.0
 
 
 def test_arguments_that_can_not_be_used(scores, matrix):
@@ -327,6 +239,24 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         ),
         (
             ValueError,
+            "method is 'ridge'; it must",
+            scores,
+            {"method": "ridge", "budget": 9, "rng": rng},
+        ),
+        (
+            ValueError,
+            "rounds is 2, but .* ask for all items at once",
+            scores,
+            {"method": "aipw", "budget": 9, "rounds": 2, "rng": rng},
+        ),
+        (
+            ValueError,
+            "aipw draws a number of items that is fixed beforehand",
+            scores,
+            {"method": "aipw", "precision": 0.1, "rng": rng},
+        ),
+        (
+            ValueError,
             "rounds is 3, but with a precision",
             scores,
             {"precision": 0.1, "rounds": 3, "rng": rng},
@@ -336,7 +266,65 @@ def test_arguments_that_can_not_be_used(scores, matrix):
             EvaluationSession(source, **arguments)
 
 
-# --- warnings ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", METHODS)
+def test_any_method_runs_in_a_session_and_gives_the_estimate_it_gives_in_an_experiment(
+    scores, ask, matrix, method, tmp_path
+):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, method=method, budget=12, rng=np.random.default_rng(3), path=path
+    )
+    before = session.estimate()
+    session.record(*ask(session.next_items()[:1]))
+    resumed = EvaluationSession.resume(path, scores)
+    assert resumed.next_items() == session.next_items()
+    finish(session, ask)
+    finish(resumed, ask)
+    found = session.estimate()
+    np.testing.assert_equal(resumed.estimate(), found)
+    again = EvaluationSession.resume(path, scores).estimate()
+    np.testing.assert_allclose(again[:5], found[:5])
+    chosen = METHODS[method]
+    learned = chosen.learn(asarray(scores.values), 12)
+    rounds = begin(chosen, learned, 12, [np.random.default_rng(3)], 60)
+    while not rounds.done:
+        rounds.record(matrix[-1][rounds.next_items()])
+    value, lower, _ = rounds.estimate()
+    assert found.n == 12 and found.value == pytest.approx(value[0])
+    assert np.isnan(found.lower) == (lower is None) == found.interval.startswith("no interval")
+    assert "certain" in before.interval and (before.lower, before.upper) == (0, 1)
+    if chosen.start is None:
+        with pytest.raises(ValueError, match="has drawn all its items"):
+            session.update_sources(scores)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ctrl_c_while_the_next_items_are_chosen_loses_nothing(scores, ask, mode, tmp_path):
+    path = tmp_path / "session.json"
+    whole = EvaluationSession(scores, rng=np.random.default_rng(3), **MODES[mode])
+    session = EvaluationSession(scores, rng=np.random.default_rng(3), path=path, **MODES[mode])
+    kind = type(session._rounds)
+    real = kind.next_items
+
+    def interrupted(self):
+        kind.next_items = real
+        real(self)
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        kind.next_items = interrupted
+        items = session.next_items()
+        with pytest.raises(KeyboardInterrupt):
+            session.record(*ask(items))
+        session.save()
+        session = EvaluationSession.resume(path, scores)
+        session.record(*ask(items))  # the same call again
+    finish(session, ask)
+    finish(whole, ask)
+    np.testing.assert_equal(session.estimate(), whole.estimate())
+
+
+# --- warnings ---
 
 
 @pytest.mark.parametrize(
@@ -351,28 +339,17 @@ def test_a_target_beyond_the_sources_or_unlike_them_is_told(rng, words):
     scores = Scores(source.astype(float))
     results = dict(zip(scores.items.tolist(), target))
     session = EvaluationSession(scores, budget=60, rng=rng)
-    finish(session, lambda items: (items, [results[item] for item in items]))
+    finish(session, answering(results))
     assert any(words in warning for warning in session.estimate().warnings)
     session = EvaluationSession(
         scores, budget=60, rng=rng
     )  # a negative control: a target like the sources
     results = dict(zip(scores.items.tolist(), (place < 50) * 1.0))
-    finish(session, lambda items: (items, [results[item] for item in items]))
+    finish(session, answering(results))
     assert session.estimate().warnings == ()
 
 
-def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
-    model = working_model(matrix)
-    z = rng.normal(size=(500, model.x.shape[1]))
-    targets = (rng.random((500, 60)) < 1 / (1 + np.exp(-(z @ model.x.T + model.offset)))).astype(
-        float
-    )
-    items = np.tile(rng.permutation(60), (500, 1))
-    evidence = misfit(model, items, np.take_along_axis(targets, items, axis=1))
-    assert (evidence > np.log(ODDS)).mean() <= 1 / ODDS
-
-
-# --- the file ---------------------------------------------------------------------------------------------------------
+# --- the file ---
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -418,19 +395,66 @@ def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(
 def test_a_file_from_before_rounds_could_be_chosen_goes_on_with_ten(scores, ask, tmp_path):
     path = tmp_path / "session.json"
     whole = EvaluationSession(scores, budget=20, rng=np.random.default_rng(4), path=path)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text()) | {"format": 1}
+    uniform = np.array(content["settings"].pop("uniform"))
+    content["draw"]["_jitter"] = 0.01 * (uniform[:, :60] - 0.5)
+    content["draw"] |= {"_offset": uniform[:, 60:80], "_u": uniform[:, 80:]}
     assert content["settings"].pop("rounds") == 10
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     resumed = EvaluationSession.resume(path, scores)
     assert finish(resumed, ask) == finish(whole, ask)
     np.testing.assert_equal(resumed.estimate(), whole.estimate())
+
+
+@pytest.mark.parametrize("name", ["budget", "precision"])
+def test_files_of_the_first_format_go_on_from_where_they_were(name, scores, ask, matrix):
+    """Written by the version before methods could be chosen, in the middle of their third round."""
+    path = Path(__file__).parent / "sessions" / f"{name}.json"
+    stored = json.loads(path.read_text())
+    session = EvaluationSession.resume(
+        path, Scores(matrix[:-1], items=[f"q{i}" for i in range(60)])
+    )
+    session.path = None
+    assert stored["format"] == 1 and session.results == stored["results"]
+    asked = [name for name in stored["asked"] if name not in stored["results"]]
+    assert session.next_items() == asked
+    answers = dict(zip(session.source.items.tolist(), matrix[-1]))
+    finish(session, answering(answers))
+    found = session.estimate()
+    assert found.lower <= matrix[-1].mean() <= found.upper
+
+
+@pytest.mark.parametrize("method", ["sequential_stratification", "aipw_cross_fitted"])
+def test_a_file_that_contradicts_itself_is_refused(scores, ask, tmp_path, method):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, method=method, budget=20, rng=np.random.default_rng(8), path=path
+    )
+    session.record(*ask(session.next_items()))
+    stored, first = json.loads(path.read_text()), next(iter(session.results))
+    changes = [
+        lambda content: content["draw"]["observed"][0].__setitem__(0, 7),
+        lambda content: content["draw"]["items"][0].__setitem__(0, content["draw"]["items"][0][1]),
+        lambda content: content["results"].__setitem__(first, 7),
+        lambda content: content["results"].__setitem__("no-such-item", 1),
+        lambda content: content.pop("source"),
+        lambda content: content.pop("draw"),
+    ]
+    if method == "sequential_stratification":
+        changes.append(lambda content: content["settings"].pop("uniform"))
+    for change in changes:
+        content = json.loads(json.dumps(stored))
+        change(content)
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match="session.json does not hold a session"):
+            EvaluationSession.resume(path, scores)
 
 
 KILLED = textwrap.dedent("""
     import os, signal, sys
     import numpy as np
     from benchpred_utils.scores import Scores
-    from benchpred_utils.session import EvaluationSession
+    from benchpred_utils.evaluate import EvaluationSession
 
     matrix, path, when = np.load(sys.argv[1]), sys.argv[2], sys.argv[3]
     scores = Scores(matrix[:-1])
@@ -501,7 +525,7 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
         with pytest.raises(ValueError, match="other source scores"):
             EvaluationSession.resume(path, other)
     (tmp_path / "half.json").write_text(path.read_text()[:300])
-    (tmp_path / "else.json").write_text(json.dumps({"format": 2}))
+    (tmp_path / "else.json").write_text(json.dumps({"format": 3}))
     for name in ("half.json", "else.json"):
         with pytest.raises(ValueError, match="does not hold a session"):
             EvaluationSession.resume(tmp_path / name, scores)

@@ -1,4 +1,4 @@
-"""The command line: from sources to an estimate, on logs that the harness wrote; errors without a traceback."""
+"""The command line: from sources to an estimate, on logs that the harness wrote."""
 
 import json
 import re
@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchpred_utils import runs
-from benchpred_utils.__main__ import main
+from benchpred_utils.evaluate.cli import main
 
-LOGS = Path(__file__).resolve().parents[1] / "book" / "logs"
+LOGS = Path(__file__).resolve().parents[2] / "book" / "logs"
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in a folder with the logs, and tables of 29 sources and a target; its exit code and what it says."""
+    """Runs a command in a folder with the logs: its exit code and what it says."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(LOGS, "logs")
 
@@ -39,7 +38,8 @@ def tables(run, matrix):
 def test_one_round_with_the_harness(run):
     """items, lm_eval --samples (run when the logs were made), estimate."""
     code, said, _ = run(
-        "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json --samples x.json"
+        "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json "
+        "--samples x.json"
     )
     assert code == 0 and len(said.split()) == 12
     asked = json.loads(Path("x.json").read_text())
@@ -68,6 +68,27 @@ def test_results_under_wrong_numbers_are_told(run):
     log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
     code, _, said = run("estimate logs/target --session s.json")
     assert code == 0 and "warning: 2 items are not the same question in all files" in said
+
+
+def test_one_round_takes_its_results_in_parts(run, tables):
+    said = run("items sources.csv --budget 9 --one-round --seed 1 --session s.json")[1]
+    everything = pd.read_csv("all.csv").set_index("item")
+    for part in (said.split()[:2], said.split()[2:]):
+        everything.loc[part].to_csv("part.csv")
+        code, words, _ = run("estimate part.csv --session s.json")
+        assert code == 0 and ("7 of the 9 items lack a result" in words) == (len(part) == 2)
+    assert "cross-fitted: it holds if these items were drawn uniformly at random" in words
+    assert run("items sources.csv --budget 9 --seed 1 --session t.json --method aipw_cross_fitted")
+    assert json.loads(run("estimate all.csv --session t.json --json")[1]) == json.loads(
+        run("estimate part.csv --session s.json --json")[1]
+    )
+
+
+def test_a_method_without_an_interval(run, tables):
+    run("items sources.csv --budget 9 --method lasso --seed 1 --session s.json")
+    found = json.loads(run("estimate all.csv --session s.json --json")[1])
+    assert found["done"] and found["lower"] is None and found["ess"] is None
+    assert "no interval: lasso has none" in run("estimate all.csv --session s.json")[1]
 
 
 def test_in_rounds(run, tables):
@@ -104,6 +125,7 @@ def test_by_precision(run, tables):
 
 def test_the_price_of_one_round_is_what_the_help_says(capsys):
     """About an eighth: the mean over benchmarks and kinds of targets in the stored run, n = 50."""
+    runs = pytest.importorskip("benchpred_book.runs")
     try:
         of = runs.load("frontier")["models"].query("asked == 50 and split != 'few_sources'")
     except runs.StaleRun as stale:
@@ -154,7 +176,7 @@ def test_check(run, tables):
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
         (
             "items sources.csv --precision 0.1 --one-round --session s.json",
-            "--one-round draws a number of items",
+            "aipw_cross_fitted draws a number of items that is fixed beforehand: give budget",
         ),
         (
             "items sources.csv --precision 0.1 --rounds 3 --session s.json",
@@ -166,22 +188,25 @@ def test_check(run, tables):
             "estimate logs/target --sources sources.csv --metric acc",
             "no result is of an item of the sources",
         ),
-        ("estimate round.csv --session one.json", "of the 9 items lack a result"),
         ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
         (
             "estimate round.csv --session nowhere.json",
-            "nowhere.json is not there; `items` begins a session",
+            "nowhere.json is not a session, or not there; `items` begins one",
         ),
         (
-            "items sources.csv --precision 0.1 --one-round --session s.json",
-            "--one-round draws .*give --budget",
+            "items sources.csv --budget 9 --rounds 2 --method aipw --session s.json",
+            "all items at once",
         ),
+        ("estimate all.csv --session old.json", "from an older version; .*--sources SOURCES"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(run, tables, line, says):
     run("items sources.csv --budget 9 --one-round --session one.json")
     pd.read_csv("all.csv").head(2).to_csv("round.csv", index=False)
     Path("bad.csv").write_text("item,score\nq1,55\n")
+    session = json.loads(Path("one.json").read_text())
+    old = {"format": "one round", "items": ["q1", "q2"], "sources": session["sources"]}
+    Path("old.json").write_text(json.dumps(old))
     code, _, said = run(line)
     assert code == 1 and said.startswith("error: ") and "Traceback" not in said
     assert re.search(says, said)
@@ -206,7 +231,8 @@ def test_items_named_by_numbers_alone(run):
     )
     frame.to_csv("plain.csv")
     code, said, _ = run(
-        "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json --task sums"
+        "items plain.csv --budget 12 --one-round --seed 1 --session p.json --samples x.json "
+        "--task sums"
     )
     assert code == 0 and list(json.loads(Path("x.json").read_text())) == ["sums"]
     assert run("estimate logs/target --sources plain.csv --metric acc")[0] == 0  # sums:7 is 7

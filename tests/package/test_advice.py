@@ -1,13 +1,13 @@
-"""Advice: closed forms against simulation, measurements that know a good source from a useless one, and words."""
+"""Advice: closed forms against simulation, measurements of good and useless sources, words."""
 
 import numpy as np
 import pytest
-from conftest import awkward
+from cases import awkward
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_utils.advice import half_width, items_to_compare
-from benchpred_utils.inference import score_interval
+from benchpred_utils.evaluate.advice import half_width, items_to_compare
+from benchpred_utils.intervals import score_interval
 
 
 def rasch(rng, n_models, n_items, mean=0.5):
@@ -20,7 +20,7 @@ def sources():
     return bp.Scores(rasch(np.random.default_rng(5), 40, 400))
 
 
-# --- closed forms -----------------------------------------------------------------------------------------------------
+# --- closed forms ---
 
 
 @pytest.mark.parametrize("n, n_items", [(20, 300), (50, 60), (200, 1000)])
@@ -67,7 +67,7 @@ def test_items_to_compare_fall_with_difference_and_correlation_and_never_pass_n(
     assert items_to_compare(0.1, 0.95, 1.0, 10**9) >= 0.09 * (z / 0.1) ** 2
 
 
-# --- the advice -------------------------------------------------------------------------------------------------------
+# --- the advice ---
 
 
 @pytest.mark.parametrize("target", ["new", "known"])
