@@ -46,11 +46,11 @@ lint: setup ## check the style and the format of the code
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
-test: setup ## run the tests, which execute no chapter (ARGS="-k pattern" for some of them)
-	@$(PYTEST) -m "not browser and not ci" $(ARGS)
+test: setup ## run the tests, which execute no chapter (ARGS="-k pattern" for some; BENCHPRED_FULL=1: the slow ones too)
+	@$(PYTEST) -m "not browser" $(ARGS)
 
 pages: setup ## test the built pages, in a real browser where there is one
-	@$(PYTEST) tests/book $(ARGS)
+	@$(PYTEST) tests/book --ignore tests/book/test_build.py $(ARGS)
 
 check: setup ## execute every chapter anew, compare the numbers with the stored ones, and store nothing
 	@$(BUILD) check $(ARGS)

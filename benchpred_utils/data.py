@@ -38,7 +38,7 @@ class DataUnavailable(RuntimeError):
     """A score matrix is neither in $BENCHPRED_DATA nor in the cache, and can't be downloaded."""
 
 
-# --- from a name to checked bytes -------------------------------------------------------------------------------------
+# --- from a name to checked bytes -----------------------------------------------------------------
 
 
 @cache
@@ -47,14 +47,18 @@ def _manifest():
 
 
 def files(name):
-    """The manifest's entries (dicts with file, url, sha256, licence, ...) of the files that data set `name` needs."""
+    """The manifest's entries of the files that data set `name` needs.
+
+    Each is a dict with file, url, sha256, licence and more.
+    """
     return [_manifest()[file] for file in _dataset(name)[1]]
 
 
 def fetch(name):
-    """The local paths of the files of data set `name`, downloaded if need be, each with its sha256 checked.
+    """The local paths of the files of data set `name`, downloaded if need be, and checked.
 
-    Raises DataUnavailable when a file can't be had, and ValueError when one is not the file that was published.
+    Raises DataUnavailable when a file can't be had, and ValueError when one is not the file that
+    was published: when its sha256 is another.
     """
     return [_fetch(entry) for entry in files(name)]
 
@@ -82,8 +86,9 @@ def _checked(path, entry):
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != entry["sha256"]:
         raise ValueError(
-            f"{path} is not the published file: its sha256 is {found[:12]}..., {entry['sha256'][:12]}... was expected; "
-            f"delete it (a new copy is downloaded) or replace it by {entry['url']}"
+            f"{path} is not the published file: its sha256 is {found[:12]}..., "
+            f"{entry['sha256'][:12]}... was expected; delete it (a new copy is downloaded) or "
+            f"replace it by {entry['url']}"
         )
     return path
 
@@ -107,13 +112,14 @@ def _download(entry, path):
         )
     except (requests.exceptions.RequestException, OSError) as error:
         raise DataUnavailable(
-            f"{entry['file']} could not be downloaded from {entry['url']} ({type(error).__name__}); put it at "
-            f"$BENCHPRED_DATA/{entry['file']}, or try again with internet access"
+            f"{entry['file']} could not be downloaded from {entry['url']} "
+            f"({type(error).__name__}); put it at $BENCHPRED_DATA/{entry['file']}, "
+            "or try again with internet access"
         ) from error
     return path
 
 
-# --- from checked bytes to Scores -------------------------------------------------------------------------------------
+# --- from checked bytes to Scores -----------------------------------------------------------------
 
 
 def _read_helm_lite(name, path):
@@ -154,7 +160,7 @@ def _read_mmlu_math(name, path, log, systems=False):
 
 
 def _answers(path):
-    """Questions x models of MMLU-Pro, the models that answered nearly all of it; NaN is no answer."""
+    """Questions x models of MMLU-Pro, of models that answered nearly all; NaN is no answer."""
     table = pd.read_csv(path, index_col="question_id")
     return table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
 
@@ -212,11 +218,13 @@ def _dataset(name):
 def load_scores(name, *, systems=False):
     """The Scores of a real benchmark, by name: one of `DATASETS`.
 
-    `openbookqa`, `gsm8k`, `legalbench`, `math`, `medqa`, `mmlu` (HELM-Lite), `mmlu_pro` (the questions that all plain
-    models with more than 11,000 answers have), `mmlu_math` (its 842 mathematics questions that come from MMLU, with
-    their MMLU subject as domain), `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
-    ``systems=True`` adds arx_0314, arx_3 and iask_pro, systems built on models, to `mmlu_pro` and `mmlu_math`.
-    Raises ValueError for an unknown name or a file with a wrong hash, and DataUnavailable when a file can't be had.
+    `openbookqa`, `gsm8k`, `legalbench`, `math`, `medqa`, `mmlu` (HELM-Lite), `mmlu_pro` (the
+    questions that all plain models with more than 11,000 answers have), `mmlu_math` (its 842
+    mathematics questions that come from MMLU, with their MMLU subject as domain),
+    `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
+    ``systems=True`` adds arx_0314, arx_3 and iask_pro, systems built on models, to `mmlu_pro` and
+    `mmlu_math`. Raises ValueError for an unknown name or a file with a wrong hash, and
+    DataUnavailable when a file can't be had.
     """
     reader, _ = _dataset(name)
     if systems and name not in ("mmlu_pro", "mmlu_math"):
@@ -225,9 +233,10 @@ def load_scores(name, *, systems=False):
 
 
 def model_table(name):
-    """What is known of the models of data set `name`: a data frame, one row per model, indexed by its name.
+    """What is known of the models of data set `name`: a data frame, indexed by the model's name.
 
-    The digits zoo has group, family, settings, parameters and accuracy; the HELM-Lite benchmarks have the developer.
+    The digits zoo has group, family, settings, parameters and accuracy; the HELM-Lite benchmarks
+    have the developer.
     Raises ValueError where nothing but the name is known.
     """
     if name == "digits_zoo":

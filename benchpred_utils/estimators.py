@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
 
 def observe(target, core):
     """The scores of the targets (P, N) on the core sets (T, n): (T, P, n)."""
-    return target[:, core].swapaxes(0, 1)
+    return target[:, array_module(target).asarray(core)].swapaxes(0, 1)
 
 
 def evaluate(estimator, source, target, core, size=PART):
@@ -35,6 +35,7 @@ def evaluate(estimator, source, target, core, size=PART):
 
     `size` core sets are worked on at a time, which bounds the memory and changes no result.
     """
+    core = array_module(target).asarray(core)
     parts = []
     for start in range(0, len(core), size):
         part = core[start : start + size]
@@ -78,7 +79,7 @@ def core_mean(source, core, observed):
 
 
 def weighted_sum(source, core, observed, weights, intercept):
-    """intercept (T,) + weights (T, n) @ observed: of methods that learned how to read a core set."""
+    """intercept (T,) + weights (T, n) @ observed: of a method that learned to read its core set."""
     return Estimate((observed * weights[:, None, :]).sum(axis=-1) + intercept[:, None])
 
 
@@ -201,6 +202,7 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     quarters.  (Zhang, Dorner & Hardt 2025, whose code writes the mask of these to a copy, so that
     every rank has error 0 and the first, 2, always wins.)
     """
+    source, observed = floating(source, observed)
     xp = array_module(source)
     ordered = source[xp.argsort(source.mean(axis=1))]
     train = ordered[xp.arange(len(ordered)) % 4 != 2]

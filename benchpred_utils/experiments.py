@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .backend import asarray
 from .designs import budget_items
-from .methods import METHODS, OneRound, begin, draws_of
+from .methods import METHODS, begin
 from .scores import Scores
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
@@ -97,7 +97,7 @@ def run_experiment(
         for run in tqdm(runs, name, len(chunks), disable=not progress, leave=False):
             parts += run
     parts.sort(key=lambda part: experiment.methods.index(part["method"][0]))  # trials stay in order
-    return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Experiment:
         return np.random.default_rng([self.seed, trial, *(zlib.crc32(w.encode()) for w in words)])
 
     def run(self, trials):
-        """The records of some trials: a list of data frames, one per method and split."""
+        """The records of some trials: a list of column dictionaries, one per method and split."""
         with threadpool_limits(1):  # the systems are small: threads only get into each other's way
             if self.pair:
                 return self._run_split(*self.pair, trials)
@@ -138,38 +138,29 @@ class _Experiment:
             method = METHODS[name]
             if method.learn not in learned:
                 learned[method.learn] = method.learn(source, self.n)
-            rounds = self._begin(method, learned[method.learn], trials, target, drawn)
+            rngs = [self.rng(trial, method.stream) for trial in trials]
+            size = (target.n_items, target.n_models)
+            rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)
             while not rounds.done:
                 rounds.record(target.values[rows, rounds.next_items()])
             records.append(self._records(name, target, trials, rounds.estimate()))
         return records
 
-    def _begin(self, method, learned, trials, target, drawn):
-        """The method on its draws, one a trial; those of the same draw and stream are made once."""
-        rngs = [self.rng(trial, method.stream) for trial in trials]
-        if method.start:
-            return begin(method, learned, self.n, rngs, target.n_items, target.n_models)
-        key = (method.learn, method.draw, method.stream)
-        if key not in drawn:
-            drawn[key] = draws_of(method, learned, self.n, rngs, target.n_items)
-        return OneRound(method, learned, drawn[key], target.n_models)
-
     def _records(self, method, target, trials, estimate):
-        lower, upper = (np.nan if end is None else end for end in estimate[1:])
-        return pd.DataFrame(
-            {
-                "benchmark": self.benchmark,
-                "method": method,
-                "split": self.split,
-                "budget": self.n,
-                "trial": np.repeat(trials, target.n_models),
-                "model": np.tile(target.models, len(trials)),
-                "truth": np.tile(target.accuracy, len(trials)),
-                "estimate": estimate.value,
-                "lower": lower,
-                "upper": upper,
-            }
-        )
+        columns = {
+            "benchmark": self.benchmark,
+            "method": method,
+            "split": self.split,
+            "budget": self.n,
+            "trial": np.repeat(trials, target.n_models),
+            "model": np.tile(target.models, len(trials)),
+            "truth": np.tile(target.accuracy, len(trials)),
+            "estimate": estimate.value,
+            "lower": np.nan if estimate.lower is None else estimate.lower,
+            "upper": np.nan if estimate.upper is None else estimate.upper,
+        }
+        size = estimate.value.shape
+        return {name: np.broadcast_to(values, size) for name, values in columns.items()}
 
 
 def _checked(scores, methods, split, budget, seed, source, target):

@@ -1,4 +1,4 @@
-"""Intervals of an estimate, as arrays: Student's, the score interval, and that of one draw a cell."""
+"""Intervals of an estimate: Student's, the score interval, and that of one draw per cell."""
 
 import numpy as np
 from scipy.special import stdtrit

@@ -3,7 +3,6 @@ and an item's a and b, and the methods that choose and read items by it, or by d
 """
 
 import warnings
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,23 +14,6 @@ from .designs import Draw, checked_budget
 from .estimators import Estimate, matvec
 from .optimised import slow_import
 
-__all__ = [
-    "TwoPL",
-    "fit_2pl",
-    "gp_irt",
-    "irt_anchors",
-    "learn_difficulty",
-    "learn_irt",
-    "learn_metabench",
-    "logistic_map",
-    "metabench",
-    "metabench_items",
-    "p_irt",
-    "sigmoid",
-    "sort_and_search",
-    "sorted_by_difficulty",
-]
-
 DIMS = 10  # of the abilities (Polo et al. 2024)
 
 # Of a target's ability.  Maximum likelihood, as published, is infinite where the abilities can
@@ -40,6 +22,8 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 # the six benchmarks) the gap of p-IRT is 4.10 points at 1e-6, 3.82 at 0.01, 3.72 at 0.1 and 5.27
 # at 1.
 RIDGE = 0.1
+
+KNOTS = np.linspace([-3.0, 0.0], [3.0, 1.0], 5)  # of metabench's splines: ability, core mean
 
 
 # --- the multidimensional 2PL ---------------------------------------------------------------------
@@ -53,7 +37,7 @@ class TwoPL(NamedTuple):
 
 
 def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
-    """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N) in [0, 1].
+    """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N).
 
     It maximises sum s log p + (1 - s) log(1 - p) - |theta|^2/2 - |a|^2/2 - |b - mean b|^2/2 over
     all theta, a and b: a TwoPL.  SciPy's L-BFGS-B on the host, in one thread (rounding differs with
@@ -72,23 +56,23 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
 
 
 def _start(scores, dims):
-    """The first parameters, (M + N, K + 1): rows (theta, 1) of the models, then (a, b) of the items.
+    """The first parameters (M + N, K + 1): rows (theta, 1) of models, then (a, b) of items.
 
-    b are the logits of the item means, theta and a the first singular vectors of
-    (s - p)/(p (1 - p) + 0.1).
+    b are the logits of the item means p, theta and a the first singular vectors of
+    (s - p)/(p (1 - p) + 0.1), each with the sign that makes the mean slope positive.
     """
     p = (scores.sum(axis=0) + 1) / (len(scores) + 2)
     residuals = (scores - p) / (p * (1 - p) + 0.1)
-    squares, vectors = np.linalg.eigh(residuals @ residuals.T)
-    vectors = vectors[:, ::-1][:, :dims]
-    size = np.clip(squares[::-1][:dims], 1e-6, None) ** 0.25  # the roots of the singular values
-    models = np.column_stack([vectors * size, np.ones(len(scores))])
-    items = np.column_stack([residuals.T @ vectors / size, np.log(p / (1 - p))])
+    u, size, vt = np.linalg.svd(residuals, full_matrices=False)
+    root = np.sqrt(size[:dims])
+    sign = np.where(vt[:dims].sum(axis=1) < 0, -1, 1)
+    models = np.column_stack([u[:, :dims] * root * sign, np.ones(len(scores))])
+    items = np.column_stack([vt[:dims].T * root * sign, np.log(p / (1 - p))])
     return np.concatenate([models, items])
 
 
 def _objective(flat, scores):
-    """Minus the log posterior at the parameters, laid out as `_start` has them, and its gradient."""
+    """Minus the log posterior at parameters laid out as those of `_start`, and its gradient."""
     n_models = len(scores)
     x = flat.reshape(sum(scores.shape), -1)
     models = x[:n_models]
@@ -114,15 +98,15 @@ def logistic_map(x, offset, observed, ridge, limit=200):
     Each beta of (T, P, K) minimises sum log(1 + e^l) - s l + ridge |beta|^2/2, l = x beta + offset;
     no regression's result depends on the others beyond rounding.  Abilities for given items, or the
     reverse.  By Newton steps times log(1 + d)/d, d the largest change of a logit in the full step:
-    as the third derivative of log(1 + e^l) is at most the second, the criterion falls with each, and
-    they become Newton's as d goes to 0 (Sun & Tran-Dinh 2019, Mathematical Programming 178).
+    as the third derivative of log(1 + e^l) is at most the second, the criterion falls with each,
+    and they become Newton's as d goes to 0 (Sun & Tran-Dinh 2019, Mathematical Programming 178).
     """
     xp = array_module(x)
     k = x.shape[2]
     products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], k * k)
     beta = xp.zeros((*observed.shape[:2], k))
     logits = xp.broadcast_to(offset[:, None, :], observed.shape)
-    for _ in range(limit if observed.shape[2] else 0):  # without scores the prior's mode is 0
+    for _ in range(limit if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
         hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
         gradient = (p - observed) @ x + ridge * beta
@@ -202,7 +186,7 @@ def irt_anchors(learned, n, rng):
 
 
 def _distinct(cost):
-    """For each row of cost (n, N) in turn the cheapest column not taken yet, (n,); cost is spoilt."""
+    """For each row of cost (n, N) in turn the cheapest column not taken yet: (n,); spoils cost."""
     columns = []
     for row in range(len(cost)):
         columns.append(cost[row].argmin())
@@ -243,28 +227,33 @@ class Metabench(NamedTuple):
 
     core: object  # (n,) item indices, on the host
     items: object  # (n, 2) slopes and intercepts of these
-    coefficients: object  # (C,) of the additive model
+    accuracy: object  # an additive model of the full accuracy, scikit-learn's
 
 
 def learn_metabench(source, n):
-    """The most informative item at each of n quantiles of the sources' abilities, and how to read them.
+    """The most informative item at each of n quantiles of the sources' abilities, and a reading.
 
     The abilities are those of a one-dimensional 2PL; the Fisher information of an item is
-    a^2 p (1 - p).  No item is taken twice (Kipnis et al. 2024).  With few sources it overfits:
-    items are taken whose slopes came out steep by chance, and the additive model then sees the very
-    sources that made them so.  (Fitted on other sources than the items, its bias all but vanishes.)
+    a^2 p (1 - p). No item is taken twice (Kipnis et al. 2024). With few sources it overfits: items
+    are taken whose slopes came out steep by chance, and the additive model then sees the very
+    sources that made them so. (Fitted on other sources than the items, its bias all but vanishes.)
     """
     checked_budget(source.shape[1], n)
-    xp = array_module(source)
     abilities, items = fit_2pl(source, 1)
+    xp = array_module(source)
     quantiles = xp.quantile(abilities, (xp.arange(n) + 0.5) / n)
     p = _predicted(quantiles[:, None], items)  # (n, N)
     information = items[:, 0] ** 2 * p * (1 - p)
     core = _distinct(to_numpy(-information))
-    core_items = items[core]
-    terms = _read(core_items, source[None, :, core])[0]  # a source is read as a target will be
-    coefficients = _fit_additive(to_numpy(terms), to_numpy(source.mean(axis=1)))
-    return Metabench(core, core_items, xp.asarray(coefficients))
+    index = xp.asarray(core)
+    core_items = items[index]
+    splines = slow_import("sklearn.preprocessing").SplineTransformer(
+        knots=KNOTS, extrapolation="linear"
+    )
+    ridge = slow_import("sklearn.linear_model").RidgeCV(10.0 ** np.arange(-4, 5))
+    accuracy = slow_import("sklearn.pipeline").make_pipeline(splines, ridge)
+    terms = _read(core_items, source[None, :, index])[0]  # a source is read as a target will be
+    return Metabench(core, core_items, accuracy.fit(terms, to_numpy(source.mean(axis=1))))
 
 
 def metabench_items(learned, n, rng):
@@ -275,56 +264,20 @@ def metabench_items(learned, n, rng):
 def metabench(learned, draws, observed):
     """An additive model of the full accuracy on the ability, from the core set, and the core mean.
 
-    The target's ability is the posterior mode under the standard normal prior, given the items
-    (Kipnis et al. 2024).  (They fit the 2PL anew on the core set, and their model for one benchmark
-    has no core mean.)
+    Of either it is a cubic spline (scikit-learn's), with a ridge penalty by leave-one-out. The
+    target's ability is the posterior mode under the standard normal prior, given the items (Kipnis
+    et al. 2024). (They fit the 2PL anew on the core set, and their model for one benchmark has no
+    core mean.)
     """
-    return Estimate(_read(learned.items, observed) @ learned.coefficients)
+    terms = _read(learned.items, observed)
+    value = learned.accuracy.predict(terms.reshape(-1, 2)).reshape(terms.shape[:2])
+    return Estimate(array_module(observed).asarray(value))
 
 
 def _read(items, observed):
-    """The terms (T, P, C) of the additive model, from scores (T, P, n) on the items (n, 2)."""
-    xp = array_module(observed)
+    """The ability and the core mean of scores (T, P, n) on the items (n, 2): (T, P, 2), NumPy's."""
     abilities = _abilities(items[None], observed, 1.0)[..., 0]
-    return _spline_terms(xp.stack([abilities / 12 + 0.5, observed.mean(axis=-1)], axis=-1))
-
-
-# The additive model of ability, -6 to 6, and core mean, either scaled to 0 to 1: penalised B-splines
-# (Eilers & Marx 1996) whose knots no ability and no mean leaves, so that it is linear where there
-# are no sources.  By hand because statsmodels' GLMGam, about as good, takes 30 times as long and
-# raises PerfectSeparationError at an exact fit.
-SEGMENTS = 12
-
-
-def _spline_terms(values):
-    """The B-splines of each variable, values (..., V) in [0, 1], side by side: (..., V x 15)."""
-    xp = array_module(values)
-    place = xp.clip(values, 0.0, 1.0)[..., None] * SEGMENTS
-    u = abs(place - xp.arange(-1.0, SEGMENTS + 2))  # from the middle of each
-    terms = xp.clip(2 - u, 0.0, None) ** 3 - 4 * xp.clip(1 - u, 0.0, None) ** 3
-    return terms.reshape(*values.shape[:-1], -1) / 6
-
-
-def _fit_additive(terms, y, penalties=10.0 ** np.arange(-4, 5)):
-    """The coefficients of terms (M, C) for y (M,), with a penalty on second differences of each.
-
-    The penalties of the two variables have the least generalised cross-validation score
-    M RSS / (M - trace H)^2 (Wood 2017, sec. 6.2).
-    """
-    difference = np.diff(np.eye(SEGMENTS + 3), 2, axis=0)
-    roughness = difference.T @ difference
-    gram = terms.T @ terms
-    least = np.inf
-    for pair in product(penalties, repeat=2):
-        system = gram + np.kron(np.diag(pair), roughness) + 1e-8 * np.eye(len(gram))
-        solved = np.linalg.solve(system, np.column_stack([gram, terms.T @ y]))
-        residual = y - terms @ solved[:, -1]
-        freedom = max(len(y) - np.trace(solved[:, :-1]), 1e-3)
-        score = residual @ residual / freedom**2
-        if score < least:
-            least = score
-            coefficients = solved[:, -1]
-    return coefficients
+    return np.stack([to_numpy(abilities), to_numpy(observed.mean(axis=-1))], axis=-1)
 
 
 # --- Sort & Search --------------------------------------------------------------------------------

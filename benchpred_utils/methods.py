@@ -48,11 +48,6 @@ class OneRound(sequential.Rounds):
         self.draws = draws
         self.n = draws.items.shape[1]
 
-    @property
-    def done(self):
-        """Whether all scores are recorded."""
-        return self.observed.shape[1] == self.n
-
     def next_items(self):
         """All items (B, n), whose scores must then be given to `record`."""
         n_targets = len(self.items) // len(self.draws.items)
@@ -66,17 +61,22 @@ class OneRound(sequential.Rounds):
         return Estimate(*(None if end is None else to_numpy(end).ravel() for end in found))
 
 
-def begin(method, learned, n, rngs, n_items, n_targets=1):
+def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     """Start a method on one draw per Generator of `rngs`, for so many targets each.
 
-    Gives an object as :class:`OneRound`, with len(rngs) x n_targets rows. What was learned, the
-    budget n and the number N of items are those of the draw.
+    Gives an object as :class:`OneRound`, with len(rngs) x n_targets rows; n is the budget,
+    `learned` what the method learned of N items. Methods of one draw and stream that get the same
+    dict `drawn` share their core sets.
     Raises ValueError when the method's draw is not n distinct items of N.
     """
     if method.start:
         size = (n_targets, n_items + 2 * n)
         return method.start(learned, np.concatenate([rng.random(size) for rng in rngs]), n)
-    return OneRound(method, learned, draws_of(method, learned, n, rngs, n_items), n_targets)
+    drawn = {} if drawn is None else drawn
+    key = (method.learn, method.draw, method.stream)
+    if key not in drawn:
+        drawn[key] = draws_of(method, learned, n, rngs, n_items)
+    return OneRound(method, learned, drawn[key], n_targets)
 
 
 def draws_of(method, learned, n, rngs, n_items):
@@ -87,9 +87,8 @@ def draws_of(method, learned, n, rngs, n_items):
     """
     draws = [method.draw(learned, n, rng) for rng in rngs]
     items = np.stack([to_numpy(draw.items) for draw in draws])
-    ordered = np.sort(items, axis=1)
-    distinct = items.shape[1] == n and (np.diff(ordered, axis=1) > 0).all()
-    if not (distinct and ordered[:, 0].min() >= 0 and ordered[:, -1].max() < n_items):
+    ordered = np.sort(np.pad(items, ((0, 0), (1, 1)), constant_values=(-1, n_items)), axis=1)
+    if items.shape[1] != n or (np.diff(ordered) < 1).any():
         raise ValueError(
             f"the draw of {method.label} must give {n} distinct items of {n_items}; it does not"
         )

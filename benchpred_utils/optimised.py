@@ -16,20 +16,9 @@ from .backend import array_module, to_numpy
 from .designs import Draw, checked_budget, uniform_core_sets
 from .estimators import matvec, observe, ridge_loo
 
-__all__ = [
-    "anchor_points_predictor",
-    "anchor_points_weighted",
-    "double_optimize",
-    "item_correlations",
-    "lasso",
-    "random_search_learn",
-]
-
 ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions
-STEPS = 40  # of conjugate gradients
-PART = (
-    128  # core sets whose bounds are computed at a time: their arrays stay in a processor's cache
-)
+GRID = np.logspace(-4, 1, 1000)  # those of the lasso
+PART = 128  # core sets whose bounds are computed at a time: they stay in a processor's cache
 
 
 def slow_import(name):
@@ -41,7 +30,7 @@ def slow_import(name):
 
 
 def random_search_learn(source, n, rng, size=10_000):
-    """The best of `size` random core sets, read by a ridge regression of the accuracy on its scores.
+    """The best of `size` random core sets, read by a ridge regression of accuracy on its scores.
 
     The ridge is `estimators.random_sampling_learn`'s, fitted on three quarters of the sources; the
     core set with the least mean absolute error on the other quarter wins, and is fitted again on
@@ -50,7 +39,7 @@ def random_search_learn(source, n, rng, size=10_000):
     xp = array_module(source)
     cores = xp.asarray(uniform_core_sets(source.shape[1], n, size, rng))
     train, valid = _two_parts(source, 0.75, rng)
-    # Branch and bound, by hand, because trying all core sets takes several times as long: the error
+    # Branch and bound, by hand, because trying all core sets takes many times as long: the error
     # under each penalty is cheap for all core sets at once, the penalty that leave-one-out chooses
     # is not; so the least of the errors, a lower bound, says which few dozen core sets need it.
     bound = _least_gaps(train, valid, cores)
@@ -58,7 +47,7 @@ def random_search_learn(source, n, rng, size=10_000):
     best = (np.inf, None)
     for start in range(0, size, 32):
         some = order[start : start + 32]
-        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision, and stop early
+        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision
             break
         weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1), ALPHAS)
         predicted = matvec(observe(valid, cores[some]), weights) + intercept[:, None]
@@ -75,57 +64,26 @@ def _least_gaps(train, valid, cores):
     xp = array_module(train)
     n_train = len(train)
     y = train.mean(axis=1)
-    error = (valid.mean(axis=1) - y.mean()).astype(xp.float32)
-    y = (y - y.mean()).astype(xp.float32)
+    error = valid.mean(axis=1) - y.mean()
     z = (xp.concat([train, valid]) - train.mean(axis=0)).T.astype(xp.float32)  # (N, models)
-    parts = []
+    penalties = xp.asarray(ALPHAS, dtype=xp.float32)[:, None, None] * xp.eye(n_train, dtype=z.dtype)
+    y = (y - y.mean()).astype(z.dtype)[:, None]
+    least = []
     for start in range(0, len(cores), PART):
         x = z[cores[start : start + PART]]  # (part, n, models)
         gram = x.swapaxes(1, 2) @ x[..., :n_train]
-        duals = _shifted_conjugate_gradients(gram[:, :n_train], y, ALPHAS)
+        systems = gram[:, None, :n_train] + penalties
+        duals = xp.linalg.solve(systems, xp.broadcast_to(y, (*systems.shape[:3], 1)))[..., 0]
         predicted = duals @ gram[:, n_train:].swapaxes(1, 2)
-        parts.append(abs(predicted - error).mean(axis=2).min(axis=1))
-    return xp.concat(parts)
-
-
-def _shifted_conjugate_gradients(kernel, y, shifts):
-    """The solutions x of (K + shift I) x = y for kernels K (B, M, M) and shifts: (B, n_shifts, M).
-
-    The Krylov space does not depend on the shift, so one product with K per step serves them all
-    (Jegerlehner 1996): the residuals of a shift are those r of the first, the least, times numbers,
-    zeta, and its directions are p = zeta r + beta ratio^2 p_before.
-    """
-    xp = array_module(kernel)
-    more = xp.asarray(shifts, dtype=y.dtype) - shifts[0]
-    tiny = 1e-30
-    r = xp.broadcast_to(y, kernel.shape[:2])
-    p = xp.stack([r] * len(shifts), axis=1)
-    x = 0.0
-    square = (r**2).sum(axis=1, keepdims=True)
-    last_step = 1.0
-    beta = 0.0
-    zeta = 1.0
-    ratio = 1.0
-    for _ in range(min(STEPS, len(y) + 5)):
-        product = matvec(kernel, p[:, 0]) + shifts[0] * p[:, 0]
-        step = square / ((p[:, 0] * product).sum(axis=1, keepdims=True) + tiny)
-        ratio = 1 / (1 + more * step + step * beta / (last_step + tiny) * (1 - ratio))
-        zeta = zeta * ratio
-        x = x + (step * ratio)[..., None] * p
-        r = r - step * product
-        last_step = step
-        last_square = square
-        square = (r**2).sum(axis=1, keepdims=True)
-        beta = square / (last_square + tiny)
-        p = zeta[..., None] * r[:, None] + (beta * ratio**2)[..., None] * p
-    return x
+        least.append(abs(predicted - error).mean(axis=2).min(axis=1))
+    return xp.concat(least)
 
 
 # --- lasso ----------------------------------------------------------------------------------------
 
 
-def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
-    """The items with a weight in a lasso regression of the accuracy on all items, and those weights.
+def lasso(source, n, rng, grid=GRID):
+    """The items with a weight in a lasso regression of accuracy on all items, and those weights.
 
     The penalty is, on the grid, the one with the most non-zero weights not above n, the least if
     there are several; random items of weight 0 fill up the core set.  The path is computed exactly,
@@ -143,16 +101,16 @@ def lasso(source, n, rng, grid=np.logspace(-4, 1, 1000)):
         knots, _, path = lars_path(
             x - x.mean(axis=0), y - y.mean(), method="lasso", alpha_min=grid[0], max_iter=10**5
         )
-    ever = np.flatnonzero(np.abs(path).max(axis=1) > 1e-9)  # between two knots it is linear
-    weights = [np.interp(grid, knots[::-1], path[item, ::-1]) for item in ever]
+    ever = np.flatnonzero(path.any(axis=1))
+    weights = [np.interp(grid, knots[::-1], path[item, ::-1]) for item in ever]  # linear in between
     weights = np.reshape(weights, (len(ever), len(grid)))
-    count = (np.abs(weights) > 1e-9).sum(axis=0)
+    weights[np.abs(weights) < 1e-9] = 0.0
+    count = (weights != 0).sum(axis=0)
     w = np.zeros(n_items)
     w[ever] = weights[:, np.where(count <= n, count, -1).argmax()]
-    chosen = np.flatnonzero(np.abs(w) > 1e-9)
+    chosen = np.flatnonzero(w)
     others = rng.permutation(np.setdiff1d(np.arange(n_items), chosen))
     core = np.concatenate([chosen, others[: n - len(chosen)]])
-    w[others] = 0.0
     return Draw(core, (w[core], y.mean() - source[:, core].mean(axis=0) @ w[core]))
 
 
@@ -196,7 +154,7 @@ def double_optimize(source, n, rng, rates=(0.1, 0.001), decay=1e-4, steps=1000, 
 
 
 def _adam(moments, gradient, step):
-    """The direction of Kingma & Ba (2015); `moments`, of the gradient and its square, are updated."""
+    """The direction of Kingma & Ba (2015); `moments` (of gradient and square) are updated."""
     for moment, power, keep in zip(moments, (gradient, gradient**2), (0.9, 0.999)):
         moment += (1 - keep) * (power - moment)
     first = moments[0] / (1 - 0.9**step)
@@ -205,23 +163,13 @@ def _adam(moments, gradient, step):
 
 
 def _capped_simplex(p, n):
-    """The nearest point of {0 <= x <= 1, sum x = n}: clip(p - shift, 0, 1), by bracketed Newton."""
-    low = p.min() - 1
-    high = p.max()
-    shift = 0.0
-    for _ in range(100):
-        x = np.clip(p - shift, 0.0, 1.0)
-        excess = x.sum() - n
-        if abs(excess) < 1e-9 * n:
-            break
-        if excess > 0:
-            low = shift
-        else:
-            high = shift
-        shift += excess / max(np.count_nonzero((x > 0) & (x < 1)), 1)
-        if not low < shift < high:
-            shift = (low + high) / 2
-    return x
+    """The nearest point of {0 <= x <= 1, sum x = n}: clip(p - shift, 0, 1)."""
+
+    def excess(shift):
+        return np.clip(p - shift, 0.0, 1.0).sum() - n
+
+    shift = slow_import("scipy.optimize").brentq(excess, p.min() - 1, p.max())
+    return np.clip(p - shift, 0.0, 1.0)
 
 
 # --- anchor points --------------------------------------------------------------------------------
@@ -292,7 +240,7 @@ def anchor_points_predictor(learned, n, rng):
 
 
 def _medoids(distance, n, rng):
-    """The n medoids of some items, and the number of each item's medoid, a medoid's being its own."""
+    """The n medoids of some items, and the number of each item's, which is a medoid's own."""
     seed = int(rng.integers(2**31))
     found = slow_import("kmedoids").fasterpam(
         distance, n, init="random", random_state=seed, n_cpu=1
@@ -304,7 +252,7 @@ def _medoids(distance, n, rng):
 
 
 def host_matrix(source, n):
-    """The sources' scores on the host."""
+    """The sources' scores, on the host."""
     return to_numpy(source)
 
 
@@ -319,6 +267,6 @@ def _two_parts(source, share, rng):
             f"{n_models} source models can't be parted into some to learn from "
             "and some to validate on"
         )
-    rows = rng.permutation(n_models)
+    rows = array_module(source).asarray(rng.permutation(n_models))
     n_first = max(int(share * n_models), 2)
     return source[rows[:n_first]], source[rows[n_first:]]

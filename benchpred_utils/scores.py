@@ -61,9 +61,10 @@ class Scores:
         """
         rows = _positions("model", models, self.n_models, 1)
         columns = _positions("item", items, self.n_items, 2)
+        values = self.values[rows]
         part = copy(self)  # what was checked needs no second check
         part._set(
-            values=self.values[rows][:, columns],
+            values=values if items is None else values[:, columns],
             models=self.models[rows],
             items=self.items[columns],
             domains=None if self.domains is None else self.domains[columns],
@@ -111,8 +112,8 @@ def _check_range(values, models, items):
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise ValueError(
-                f"{bad.sum()} of {values.size} scores are {what}, the first at model {models[row]}, "
-                f"item {items[column]} (value {values[row, column]:g}); "
+                f"{bad.sum()} of {values.size} scores are {what}, the first at model "
+                f"{models[row]}, item {items[column]} (value {values[row, column]:g}); "
                 "drop or complete those items, and scale scores to [0, 1]"
             )
 

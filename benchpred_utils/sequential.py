@@ -63,6 +63,11 @@ class Rounds:
         self.items = np.zeros((rows, 0), dtype=int)  # (B, asked for so far)
         self.observed = np.zeros((rows, 0))  # (B, recorded so far)
 
+    @property
+    def done(self):
+        """Whether the scores of all n items are recorded."""
+        return self.observed.shape[1] == self.n
+
     def ask(self, items):
         """The items (B, r), which are now asked for."""
         self.items = np.concatenate([self.items, items], axis=1)
@@ -119,11 +124,6 @@ class SequentialStratification(Rounds):
         self.g = np.zeros(self._jitter.shape)  # as it was when the cell was closed
         self.q = np.zeros(self._jitter.shape)  # probability of being the one drawn from the cell
 
-    @property
-    def done(self):
-        """Whether all n scores are recorded."""
-        return self.observed.shape[1] == self.n
-
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         before = self.observed.shape[1]
@@ -172,7 +172,7 @@ def _cells(w, n_open, m):
 
 
 def _one_per_cell(w, cells, chosen, u, m):
-    """One place drawn from each chosen cell (B, r) with the uniform numbers u (B, r): places (B, r).
+    """One place drawn from each chosen cell (B, r) by the uniform numbers u (B, r): places (B, r).
 
     Also, for every place (B, N), its probability q within its cell, and the number of the draw,
     0, ..., r - 1, that closes its cell, or -1. The place drawn is the one at which the sum of w

@@ -14,6 +14,8 @@ from pathlib import Path
 __all__ = ["key", "reached"]
 
 PACKAGES = ("benchpred_utils", "benchpred_book")
+# What ``ast.dump`` prints or not, by the version of Python: empty lists, and with them the commas.
+EMPTY = re.compile(r"\w+=\[\]|, ")
 
 
 def reached(code="", modules=()):
@@ -56,9 +58,7 @@ def _module_key(module):
         documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
         if documented and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    # What versions of Python print differently: empty lists, and with them the commas.
-    words = re.sub(r"\w+=\[\]|, ", "", ast.dump(tree))
-    return hashlib.sha256(words.encode()).hexdigest()
+    return hashlib.sha256(EMPTY.sub("", ast.dump(tree)).encode()).hexdigest()
 
 
 def _path(module):
@@ -70,7 +70,8 @@ def _path(module):
 
 @cache
 def _text(module):
-    return _path(module).read_text(encoding="utf-8")
+    path = _path(module)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _tree(module):

@@ -9,14 +9,12 @@ import ast
 import hashlib
 import json
 import os
-import sys
 import time
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import joblib
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -153,7 +151,6 @@ def make(name, n_jobs=-1):
         "wall_s": round(time.monotonic() - start),
         "cores": joblib.cpu_count(),
         "cpu_s": round(tables["costs"]["cpu_s"].sum()),
-        "worker_peak_mib": float(tables["costs"]["peak_mib"].max()),
     }
     _store(name, tables, {"key": made_from, "made": made})
     return tables
@@ -192,22 +189,11 @@ def _tables(experiment):
         "methods": " ".join(experiment.methods),
         "trials": experiment.trials,
         "cpu_s": time.process_time() - start,
-        "peak_mib": _peak_memory(),
     }
     tables["costs"] = pd.DataFrame([costs])
     for table in tables.values():
         table.insert(2, "asked", float(experiment.budget))
     return tables
-
-
-def _peak_memory():
-    """The most memory, in MiB, that this process has had; NaN where the system doesn't count it."""
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return np.nan
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _store(name, tables, about):

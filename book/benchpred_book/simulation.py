@@ -1,4 +1,4 @@
-"""Simulation with known truth: populations of item scores, and an estimator's draws over and over."""
+"""Simulation with known truth: populations of item scores, and draws over and over."""
 
 from benchpred_utils.backend import asarray
 from benchpred_utils.designs import uniform_core_sets

@@ -13,7 +13,7 @@ import re
 
 import altair as alt
 
-__all__ = ["ChartRenderer", "OUTPUT_KEY", "stable", "stored_output", "vega_lite_version"]
+__all__ = ["ChartRenderer", "OUTPUT_KEY", "rounded", "stored_output", "vega_lite_version"]
 
 DIGITS = 5  # significant digits of the numbers stored with a chart
 STATIC_WIDTH = 640  # pixels of a stored picture whose chart fills its container
@@ -33,7 +33,7 @@ def stored_output(spec: dict) -> tuple[dict, dict]:
             "a chart needs a description: end it with "
             ".properties(description='one sentence: what is seen')"
         )
-    spec = stable(spec)
+    spec = rounded(spec)
     sized = spec | {"width": STATIC_WIDTH} if spec.get("width") == "container" else spec
     picture = vl_convert.vegalite_to_svg(sized, vl_version=vega_lite_version())
     about = {"spec": spec, "description": description, "drawn_by": vl_convert.__version__}
@@ -45,33 +45,13 @@ def vega_lite_version() -> str:
     return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
-def stable(spec: dict) -> dict:
-    """The spec with rounded data, under names that do not depend on their last digits."""
-    spec = _rounded(spec)
-    names = {old: f"data-{number}" for number, old in enumerate(spec.get("datasets", {}), start=1)}
-    datasets = {names[old]: rows for old, rows in spec.pop("datasets", {}).items()}
-    return _renamed(spec, names) | ({"datasets": datasets} if names else {})
-
-
-def _rounded(value):
+def rounded(value):
+    """A value as JSON has it, with rounded numbers: last digits differ between machines."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _renamed(value, names):
-    """Replace the name in every reference to a data set, {"data": {"name": ...}}."""
-    if isinstance(value, list):
-        return [_renamed(item, names) for item in value]
-    if not isinstance(value, dict):
-        return value
-    result = {key: _renamed(item, names) for key, item in value.items()}
-    data = result.get("data")
-    if isinstance(data, dict) and data.get("name") in names:
-        result["data"] = data | {"name": names[data["name"]]}
-    return result
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _renumbered(picture: str) -> str:

@@ -56,3 +56,5 @@ def enable() -> None:
     if os.environ.get("BENCHPRED_STATIC_CHARTS") == "1":
         alt.renderers.register("benchpred", stored_output)
         alt.renderers.enable("benchpred")
+        # Data stand where they are used: a set apart would be named by a hash of all its digits.
+        alt.data_transformers.consolidate_datasets = False

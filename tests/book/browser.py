@@ -1,4 +1,4 @@
-"""The built book in a real browser: headless Chromium, with every name but this machine's own address blocked."""
+"""The built book in headless Chromium, with every name but this machine's address blocked."""
 
 import functools
 import http.server
@@ -27,18 +27,22 @@ CHROMIUM_FLAGS = [
 STATE = """() => {
   const charts = [...document.querySelectorAll('.benchpred-chart')];
   const maths = [...document.querySelectorAll('.math')];
-  const text = [...document.querySelectorAll('.bd-article p, .bd-article li, .bd-article td, .bd-article figcaption')];
+  const text = [...document.querySelectorAll('.bd-article :is(p, li, td, figcaption)')];
   return {
     charts: charts.length,
     drawn: charts.filter(box => {
       const svg = box.querySelector('.benchpred-canvas svg');
       return svg && svg.getBoundingClientRect().width > 40 && svg.querySelector('.mark-group')
-        && box.querySelector('[role=img]').getAttribute('aria-label').trim() && box.querySelector('img').hidden;
+        && box.querySelector('[role=img]').getAttribute('aria-label').trim()
+        && box.querySelector('img').hidden;
     }).length,
     formulas: maths.length,
-    unset: maths.filter(node => !node.querySelector('mjx-container')).map(node => node.textContent.slice(0, 80)),
-    errors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(node => node.textContent.slice(0, 80)),
-    raw: text.map(node => node.innerText).filter(words => /\\\\\\(|\\\\\\[|\\$\\$|\\{(ref|eq|cite|numref|glue)/.test(words))
+    unset: maths.filter(node => !node.querySelector('mjx-container'))
+      .map(node => node.textContent.slice(0, 80)),
+    errors: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')]
+      .map(node => node.textContent.slice(0, 80)),
+    raw: text.map(node => node.innerText)
+      .filter(words => /\\\\\\(|\\\\\\[|\\$\\$|\\{(ref|eq|cite|numref|glue)/.test(words))
       .map(words => words.slice(0, 80)),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     theme: document.documentElement.dataset.theme,
@@ -49,11 +53,12 @@ OPEN = """() => {
   document.querySelectorAll('details:not([open])').forEach(fold => { fold.open = true; });
   document.querySelectorAll('.toggle-button-hidden').forEach(button => button.click());
 }"""
-# Marks the code blocks that have no kind of token that an earlier one has not: their colours were looked at.
+# Marks code blocks whose kinds of tokens all stood in earlier ones: their colours were looked at.
 MARK = """() => {
   const seen = new Set();
   document.querySelectorAll('.highlight').forEach(block => {
-    const kinds = [...block.querySelectorAll('span')].map(token => `${block.parentElement.className} ${token.className}`);
+    const kinds = [...block.querySelectorAll('span')]
+      .map(token => `${block.parentElement.className} ${token.className}`);
     block.toggleAttribute('data-seen', kinds.length > 0 && kinds.every(kind => seen.has(kind)));
     kinds.forEach(kind => seen.add(kind));
   });
@@ -113,7 +118,7 @@ def chromium():
 
 @contextmanager
 def open_page(browser, address: str, width=1280, scheme="light", javascript=True):
-    """Open a page; yields it with two lists, which fill: what the console complained of, what was asked of outside."""
+    """Open a page; yields it, the console's complaints and what is asked of outside."""
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme=scheme,
@@ -142,7 +147,7 @@ def open_page(browser, address: str, width=1280, scheme="light", javascript=True
 
 
 def wait_until_ready(page) -> None:
-    """Open what is folded, wait until charts are drawn and formulas set; what is not shows in the page's state."""
+    """Open what is folded, wait until charts are drawn and formulas set, or for half a minute."""
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
     page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
@@ -163,14 +168,15 @@ def accessibility_faults(page) -> list[str]:
     )
     page.evaluate(source)
     page.evaluate(MARK)
-    # A drawn chart is hidden from assistive technology, its box speaks for it: thousands of marks need no look.
+    # A drawn chart is hidden from assistive technology, its box speaks for it.
     context = "{include: [document], exclude: ['.benchpred-canvas svg', '[data-seen]']}"
-    # Nor does axe fetch the style sheets once more, which only its rule on locked orientation would need.
+    # Style sheets are not fetched anew: only the rule on locked orientation would need them.
     found = page.evaluate(
         f"() => axe.run({context}, {{resultTypes: ['violations'], preload: false}})"
     )["violations"]
     return [
-        f"{item['id']} ({item['impact']}): {json.dumps([node['html'][:200] for node in item['nodes'][:3]])}"
+        f"{item['id']} ({item['impact']}): "
+        + json.dumps([node["html"][:200] for node in item["nodes"][:3]])
         for item in found
         if item["impact"] in ("serious", "critical")
     ]

@@ -1,18 +1,18 @@
 """Every chapter: its two files say the same, and its stored outputs are whole and belong to it.
 
-Nothing is executed: `make check` and `make book ARGS=--all` compare executed numbers with the stored.
+Nothing is executed: `make check` and `make book ARGS=--all` compare numbers with the stored ones.
 """
 
 import re
 
 import altair as alt
 import pytest
-
-import benchpred_utils as bp
 from benchpred_book import repository
 from benchpred_book.build import execute, pairs, stamps
 from benchpred_book.build.__main__ import README_FIGURE
 from benchpred_book.stored_charts import OUTPUT_KEY
+
+import benchpred_utils as bp
 
 CHAPTERS = pairs.chapter_names()
 
@@ -101,7 +101,9 @@ def test_the_declared_data_is_known(name):
 def test_the_chapters_whose_texts_are_taken_are_declared_and_come_before(name):
     chapter = pairs.read_chapter(name)
     taken = set(re.findall(r"\bglued\(\"(\w+)\"", "\n".join(cell.source for cell in chapter.cells)))
-    assert taken == set(pairs.declared(chapter, "chapters")) <= set(CHAPTERS[: CHAPTERS.index(name)])
+    assert (
+        taken == set(pairs.declared(chapter, "chapters")) <= set(CHAPTERS[: CHAPTERS.index(name)])
+    )
 
 
 # Negative controls: what the checks above must find.

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from benchpred_book import Check
 from hypothesis import given
 from hypothesis import strategies as st
-
-from benchpred_book import Check
 
 
 @given(st.floats(-1e4, 1e4), st.sampled_from([0.01, 0.1, 1.0, 5.0]), st.floats(-0.49, 0.49))

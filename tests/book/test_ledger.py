@@ -1,10 +1,9 @@
-"""The claims ledger: all eighteen claims have a measured number, an interval, a verdict, and a cell that made them."""
+"""The claims ledger: every claim has a number, an interval, a verdict, and its cell."""
 
 import ast
 import re
 
 import pytest
-
 from benchpred_book import repository
 from benchpred_book.build import pairs
 
@@ -20,7 +19,7 @@ def outputs(notebook):
 
 
 def rows(notebook) -> dict[int, dict]:
-    """The rows of the ledger, by the number of the claim, from the texts that the cells have glued."""
+    """The rows of the ledger, by the number of the claim, from what the cells have glued."""
     found = {}
     for output in outputs(notebook):
         name = GLUED.fullmatch(output.get("metadata", {}).get("scrapbook", {}).get("name", ""))

@@ -1,4 +1,4 @@
-"""Every lesson: what it is for, exercises with solutions that run, and checks that tell right from wrong."""
+"""Every lesson: what it is for, exercises with solutions, checks that tell right from wrong."""
 
 import ast
 import re
@@ -6,10 +6,9 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
-from test_chapters import stored
-
 from benchpred_book import Check, repository
 from benchpred_book.build import compare, pairs
+from test_chapters import stored
 
 NO_LESSONS = {"index", "instructor", "zh_intro"}
 LESSONS = [name for name in pairs.chapter_names() if name not in NO_LESSONS]
@@ -45,7 +44,7 @@ def checks_of(source: str) -> list[Check]:
 
 
 def exercises_of(notebook) -> dict[str, Exercise]:
-    """The exercises of a notebook by their labels; a cell of code belongs to the last one that began."""
+    """The exercises of a notebook by their labels; a cell belongs to the last one that began."""
     found, place = {}, None
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -155,7 +154,8 @@ def glossary() -> dict[str, list[str]]:
 
 def test_every_term_has_its_chinese_name_once():
     names = [name.removesuffix(" : 中文") for others in glossary().values() for name in others]
-    assert all(len(others) == 1 and others[0].endswith(" : 中文") for others in glossary().values())
+    for others in glossary().values():
+        assert len(others) == 1 and others[0].endswith(" : 中文")
     assert len(set(names)) == len(names) and all(
         re.search("[\u4e00-\u9fff]", name) for name in names
     )
@@ -180,7 +180,7 @@ def test_every_term_that_a_chapter_points_to_is_explained():
 
 
 def wrong_answers(check: Check, answer: str) -> list:
-    """Answers near the right one that a check must refuse: some steps off, of the other sign, another word."""
+    """Answers near the right one that a check must refuse: steps off, of the other sign."""
     if check.step is None:
         return [
             f"{answer}?",

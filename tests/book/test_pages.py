@@ -1,4 +1,4 @@
-"""The built book: no warning, no dead link, and every page in a real browser that can reach nothing but the book."""
+"""The built pages: no dead link, and each in a real browser that can reach nothing but the book."""
 
 import functools
 import html.parser
@@ -8,7 +8,6 @@ from urllib.parse import unquote, urldefrag, urljoin
 import browser
 import nbformat
 import pytest
-
 from benchpred_book import repository
 from benchpred_book.build import pairs
 
@@ -191,7 +190,8 @@ def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_
         )
         page.reload()
         browser.wait_until_ready(page)
-        ink = "() => getComputedStyle(document.querySelector('.benchpred-canvas .role-axis-label text')).fill"
+        text = "document.querySelector('.benchpred-canvas .role-axis-label text')"
+        ink = f"() => getComputedStyle({text}).fill"
         light = page.evaluate(ink)
         page.evaluate("document.documentElement.dataset.theme = 'dark'")
         page.wait_for_function(f"before => ({ink})() !== before", arg=light, timeout=10_000)
@@ -222,7 +222,9 @@ def test_when_vega_fails_the_pictures_stay(chrome, address, chart_page):
 
 def test_the_search_finds_a_word_of_the_text(chrome, address):
     with browser.open_page(chrome, f"{address}/search.html?q=core+set") as (page, complaints, _):
-        page.wait_for_function("document.querySelector('.search-summary').innerText", timeout=60_000)
+        page.wait_for_function(
+            "document.querySelector('.search-summary').innerText", timeout=60_000
+        )
         page.wait_for_load_state("networkidle")  # the summaries are taken from the pages found
         results = page.locator("#search-results li")
         assert results.count() == results.locator("p.context").count() > 0
@@ -253,25 +255,30 @@ def test_a_bad_page_is_found(chrome, tmp_path, monkeypatch, body, fault):
 # On paper
 
 PAPER = """() => {
-  const seen = node => node.getClientRects().length > 0 && getComputedStyle(node).visibility === 'visible';
+  const seen = node => node.getClientRects().length > 0
+    && getComputedStyle(node).visibility === 'visible';
   const all = selector => [...document.querySelectorAll(selector)];
   const article = document.querySelector('.bd-article').getBoundingClientRect();
   const rgb = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
   const ink = all('.bd-article :is(p, li, td, th, figcaption, h2, pre)').filter(seen)
     .map(node => Math.max(...rgb(getComputedStyle(node).color)));
   return {
-    around: all('.bd-sidebar-primary, .bd-sidebar-secondary, .bd-header, .bd-header-article, .bd-footer, .copybtn')
+    around: all('.bd-sidebar-primary, .bd-sidebar-secondary, .bd-header, .bd-header-article')
+      .concat(all('.bd-footer, .copybtn'))
       .filter(seen).map(node => node.className),
     width: article.width / document.documentElement.clientWidth,
     cut: all('.bd-article :is(pre, table, .benchpred-chart, img)').filter(seen)
-      .filter(node => node.getBoundingClientRect().right > article.right + 2 || node.scrollWidth > node.clientWidth + 2)
+      .filter(node => node.getBoundingClientRect().right > article.right + 2
+        || node.scrollWidth > node.clientWidth + 2)
       .map(node => node.outerHTML.slice(0, 120)),
     charts: all('.benchpred-chart').length,
     pictures: all('.benchpred-chart img').filter(seen).length,
     canvases: all('.benchpred-canvas').filter(seen).length,
     solutions: all('.solution').length,
-    open: all('.solution').filter(node => [...node.querySelectorAll('p:not(.admonition-title), pre')].every(
-      part => part.closest('details') || seen(part) && getComputedStyle(part).opacity === '1')).length,
+    open: all('.solution').filter(node => [
+      ...node.querySelectorAll('p:not(.admonition-title), pre')
+    ].every(part => part.closest('details')
+      || seen(part) && getComputedStyle(part).opacity === '1')).length,
     paper: rgb(getComputedStyle(document.body).backgroundColor),
     palest: Math.max(...ink),
   };
@@ -283,7 +290,8 @@ def on_paper(opened, scheme):
     """What a page looks like in print, its folds closed and its scripts done."""
     page, _, _ = opened
     page.wait_for_function(
-        "[...document.querySelectorAll('.benchpred-chart')].every(b => b.dataset.state || !b.clientWidth)"
+        "[...document.querySelectorAll('.benchpred-chart')]"
+        ".every(box => box.dataset.state || !box.clientWidth)"
     )
     page.emulate_media(media="print", color_scheme=scheme)
     page.wait_for_timeout(300)
@@ -294,7 +302,7 @@ def on_paper(opened, scheme):
     "name", [name for name in page_names() if name.startswith(("notebooks/", "book/"))]
 )
 def test_a_printed_page_is_readable(chrome, address, name):
-    """No sidebars, the whole width, nothing cut off, charts as pictures, solutions open; dark pages print as light."""
+    """Nothing is cut off, charts are pictures, solutions open; dark pages print as light."""
     with browser.open_page(chrome, f"{address}/{name}", A4_PIXELS, "dark") as opened:
         paper = on_paper(opened, "dark")
     assert (paper["around"], paper["cut"], paper["canvases"]) == ([], [], 0)

@@ -1,14 +1,14 @@
-"""The Chinese introduction says what the ledger says: the same verdicts, the same figures, and all of it in Chinese."""
+"""The Chinese introduction says what the ledger says: its verdicts and figures, in Chinese."""
 
 import re
 
 import pytest
+from benchpred_book.build import pairs
 from test_ledger import CLAIMS, LEDGER, VERDICTS, outputs, rows
 
-from benchpred_book.build import pairs
-
 PAGE = "zh_intro"
-CHINESE = dict(zip(VERDICTS, ("成立", "部分成立", "不成立", "现有数据无法检验"), strict=True))
+WORDS = ("成立", "部分成立", "不成立", "现有数据无法检验")
+CHINESE = dict(zip(VERDICTS, WORDS, strict=True))
 
 
 def table(notebook) -> dict[int, tuple[str, str]]:
@@ -42,7 +42,8 @@ def faults(ledger: dict, said: dict) -> list[str]:
             found.append(f"claim {number}: {verdict}, and in the ledger {row['verdict']}")
         if "<span" in measured:
             found.append(
-                f"claim {number} is in English: its words in the ledger changed, and CLAIMS in {PAGE}.md did not"
+                f"claim {number} is in English: its words in the ledger changed, "
+                f"and CLAIMS in {PAGE}.md did not"
             )
         numbers = set(re.findall(r"\d+\.\d+", f"{row['measured']} {row['interval']}"))
         foreign = set(re.findall(r"\d+\.\d+", measured)) - numbers - {"0.3", "0.10", "38.7"}

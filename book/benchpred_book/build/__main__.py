@@ -3,7 +3,7 @@
 book    compute the stale runs, execute the stale chapters, build the pages
 run     execute the stale chapters, or those that are named
 html    only build the pages; changed prose is carried into the stored notebooks
-check   execute chapters anew, compare the numbers with the stored ones, and store nothing
+check   execute chapters anew, compare the numbers with the committed ones, store nothing
 format  write the .md of chapters as Jupyter does
 runs    compute the stored runs anew
 """
@@ -25,38 +25,27 @@ from .execute import ChapterError, execute, in_order, missing
 README_FIGURE = "fig-index-gap"
 
 
-def executed(name: str, anew: bool) -> tuple[str, int]:
-    """Execute a chapter if it is stale, or `anew`, and store it.
+def executed(name: str, anew: bool, keep: bool) -> tuple[str, int]:
+    """Execute a chapter if it is stale, or `anew`, and `keep` what it gives.
 
     Returns what happened and, where it is executed anew, how many numbers are not as committed.
     """
     stale = stamps.stale(name)
-    why = missing(name) if stale or anew else ""
-    if why or not (stale or anew):
-        pairs.write_stored(name, pairs.synced(name))
-        return (
-            f"keeps its stored outputs ({why}){' STALE' if stale else ''}" if why else "in step",
-            0,
-        )
+    why = missing(name) if stale or anew else "in step"
+    if why:
+        if keep:
+            pairs.write_stored(name, pairs.synced(name))
+        return f"{why}{' (STALE)' if stale else ''}", 0
     start = time.monotonic()
     notebook = execute(name)
     stored = pairs.read_stored(name)
-    if stored:
-        compare.settle(stored, notebook)
-    committed = pairs.read_committed(name) if anew else None
-    found = compare.differences(committed, notebook) if committed else []
-    pairs.write_stored(name, notebook)
+    before = (pairs.read_committed(name) or stored) if anew else None
+    found = compare.differences(before, notebook) if before else []
+    if keep:
+        if stored:
+            compare.settle(stored, notebook)
+        pairs.write_stored(name, notebook)
     return _told(f"executed in {time.monotonic() - start:.0f} s", found), len(found)
-
-
-def checked(name: str) -> tuple[str, int]:
-    """Execute a chapter and compare it with the stored one, which stays."""
-    why = missing(name)
-    stored = pairs.read_stored(name)
-    if why or not stored:
-        return f"not checked: {why or 'never executed'}", 0
-    found = compare.differences(stored, execute(name))
-    return _told("checked", found), len(found)
 
 
 def _told(what: str, found) -> str:
@@ -104,7 +93,7 @@ def make_pages() -> None:
 
 
 def act(args) -> int:
-    """Do what the command line asks for; returns how many numbers moved."""
+    """Do what the command line asks for; returns how many numbers moved that must not."""
     names = args.names or pairs.chapter_names()
     moved = 0
     if args.command == "runs":
@@ -112,19 +101,18 @@ def act(args) -> int:
     elif args.command == "format":
         for name in names:
             pairs.write(pairs.source_path(name), pairs.canonical(name))
-    elif args.command == "check":
-        moved = chapters(names, checked, args.jobs)
     elif args.command == "html":
         for name in names:
             pairs.write_stored(name, pairs.synced(name))
     else:
         if args.command == "book":
             make_runs(runs.RUNS, anew=False)
-        anew = args.all or bool(args.names)
-        moved = chapters(names, partial(executed, anew=anew), args.jobs)
+        keep = args.command != "check"
+        anew = bool(args.all or args.names or not keep)
+        moved = chapters(names, partial(executed, anew=anew, keep=keep), args.jobs)
     if args.command in ("book", "html"):
         make_pages()
-    return moved
+    return moved if args.all or args.command == "check" else 0
 
 
 def parsed(argv):

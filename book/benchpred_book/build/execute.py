@@ -16,6 +16,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbclient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from benchpred_utils import data
 
@@ -105,8 +106,10 @@ def execute(name: str):
         _clients.append(client)
         try:
             client.execute(env=os.environ | ENVIRONMENT | places)
-        except nbclient.exceptions.CellExecutionError as error:
-            raise ChapterError(f"{'; '.join(faults(name, notebook))}\n\n{error}") from None
+        except (CellExecutionError, DeadKernelError) as error:
+            raise ChapterError(
+                "\n".join([f"chapter {name}: {error}", *faults(name, notebook)])
+            ) from error
         finally:
             _clients.remove(client)
     found = faults(name, notebook)

@@ -20,12 +20,12 @@ def bad(value):
     [
         (dict(values=[1.0, 0.0]), r"two dimensions.*\(2,\)"),
         (dict(values=np.ones((2, 2, 2))), "two dimensions"),
-        (dict(values=np.ones((2, 1))), "2 models x 1 items; at least 1 x 2"),
+        (dict(values=np.ones((2, 1))), r"at least 1 x 2 of them, but their shape is \(2, 1\)"),
         (
             dict(values=bad(np.nan), models=["a", "b"]),
-            r"1 of 6 scores are missing.*model 1 \(b\), item 2",
+            r"1 of 6 scores are missing.*model b, item item-2",
         ),
-        (dict(values=bad(1.5)), r"outside \[0, 1\].*model 1, item 2 \(value 1.5\)"),
+        (dict(values=bad(1.5)), r"outside \[0, 1\].*model model-1, item item-2 \(value 1.5\)"),
         (dict(values=bad(-0.1)), r"outside \[0, 1\]"),
         (dict(values=bad(np.inf)), r"outside \[0, 1\]"),
         (dict(values=OK, models=["a", "a"]), "models must be unique.*: a"),
@@ -65,7 +65,8 @@ def test_names_are_made_or_taken_from_a_data_frame():
     assert list(Scores(OK).models) == ["model-0", "model-1"]
     frame = pd.DataFrame(OK, index=["a", "b"], columns=[10, 11, 12])
     scores = Scores(frame, domains=["x", "x", "y"], dates=["2024-01-02", "2023-01-02"], name="mine")
-    assert list(scores.models) == ["a", "b"] and list(scores.items) == ["10", "11", "12"]
+    assert list(scores.models) == ["a", "b"]
+    assert list(scores.items) == ["10", "11", "12"]
     assert scores.accuracy == pytest.approx([2 / 3, 0.5])
     assert repr(scores) == "Scores('mine': 2 models x 3 items)"
 

@@ -1,9 +1,7 @@
 import hashlib
 import http.server
-import io
 import json
 import os
-import pickle
 import threading
 
 import joblib
@@ -13,7 +11,7 @@ import pytest
 import benchpred_utils as bp
 from benchpred_utils import data
 
-# --- what the files hold ----------------------------------------------------------------------------------------------
+# --- what the files hold --------------------------------------------------------------------------
 
 BEST = dict(zip(bp.HELM_LITE, (0.972, 0.956, 0.702, 0.934, 0.869, 0.811)))
 SHAPE = dict(
@@ -111,12 +109,12 @@ def test_unknown_names_are_answered_with_the_known_ones():
         bp.model_table("legalbench")
 
 
-# --- where they come from ---------------------------------------------------------------------------------------------
+# --- where they come from -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def small_file(tmp_path, monkeypatch):
-    """The data set 'gsm8k' replaced by a 2 x 3 matrix served on this computer, with an empty cache."""
+    """The data set 'gsm8k' is a 2 x 3 matrix served on this computer; the cache is empty."""
     served = tmp_path / "served"
     served.mkdir()
     joblib.dump(np.array([[0.0, 1, 1], [1, 0, 1]]), served / "gsm.jbl")
@@ -188,39 +186,21 @@ def test_what_cannot_be_had_is_said_with_what_to_do(small_file, monkeypatch):
         bp.load_scores("gsm8k")
 
 
-# --- reading without trusting -----------------------------------------------------------------------------------------
-
-
-def joblib_bytes(value):
-    stream = io.BytesIO()
-    joblib.dump(value, stream)
-    return stream.getvalue()
-
-
 class Harmful:
     def __reduce__(self):
         return os.mkdir, ("harm-done",)
 
 
-def test_an_array_is_read_as_joblib_reads_it(rng):
-    for array in (rng.random((3, 4)), np.asfortranarray(rng.random((5, 2))), np.arange(6)):
-        assert np.array_equal(data.read_joblib_array(joblib_bytes(array)), array)
-
-
-@pytest.mark.parametrize(
-    "value, message",
-    [
-        (Harmful(), "asks for posix.mkdir|asks for nt.mkdir"),
-        (np.array([Harmful()], dtype=object), "array of Python objects|asks for"),
-        ({"scores": [1, 2]}, "holds a dict, not an array"),
-        (np.ma.array([1.0]), "asks for numpy"),
-    ],
-)
-def test_a_pickle_of_anything_else_is_refused_and_not_run(value, message, tmp_path, monkeypatch):
+def test_a_pickle_that_is_not_the_published_one_is_never_loaded(small_file, tmp_path, monkeypatch):
+    """A pickle can run code: it is loaded only after its bytes were found to be the known ones."""
+    entry, _ = small_file
+    mine = tmp_path / "mine" / entry["file"]
+    mine.parent.mkdir(parents=True)
+    joblib.dump(Harmful(), mine)
+    monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=message):
-        data.read_joblib_array(joblib_bytes(value))
+    with pytest.raises(ValueError, match="gsm.jbl is not the published file"):
+        bp.load_scores("gsm8k")
     assert not (tmp_path / "harm-done").exists()
-    if isinstance(value, Harmful):  # negative control: an ordinary pickle would have run it
-        pickle.loads(pickle.dumps(value))
-        assert (tmp_path / "harm-done").exists()
+    joblib.load(mine)  # negative control
+    assert (tmp_path / "harm-done").exists()

@@ -1,63 +1,65 @@
-"""The score intervals: closed forms, limits, exact coverage by enumeration, and simulated populations."""
+"""The intervals: closed forms, limits, exact coverage by enumeration, simulated populations."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-import benchpred_utils as bp
-from benchpred_utils import estimators, inference
+from benchpred_utils import estimators, intervals
 from benchpred_utils.designs import uniform_core_sets
 from benchpred_utils.estimators import observe
 
 INF = float("inf")
+Z = stats.norm.ppf(0.975)
 
 
-def wilson(k, n, z=stats.norm.ppf(0.975)):
+def wilson(k, n):
     """The textbook interval of k successes in n independent draws."""
     p = k / n
-    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return np.array([(p + z**2 / (2 * n) - half), (p + z**2 / (2 * n) + half)]) / (1 + z**2 / n)
+    middle = p + Z**2 / (2 * n)
+    half = Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    return np.array([middle - half, middle + half]) / (1 + Z**2 / n)
 
 
 def enumerated(interval, n, n_items):
-    """Coverage of a 0/1 sample mean's interval(p, n, N) for every number of right answers: an exact sum, (N + 1,)."""
-    x, k = np.arange(n + 1), np.arange(n_items + 1)
+    """Coverage (N + 1,) of interval(p, n, N) for every number of right answers: an exact sum."""
+    x = np.arange(n + 1)
+    k = np.arange(n_items + 1)
     lower, upper = (end[:, None] for end in interval(x / n, n, n_items))
     covered = (lower <= k / n_items + 1e-12) & (k / n_items <= upper + 1e-12)
     return (stats.hypergeom.pmf(x[:, None], n_items, k, n) * covered).sum(axis=0)
 
 
 def student(p, n, n_items):
-    return inference.t_interval(p, (1 - n / n_items) * p * (1 - p) / (n - 1), n - 1)
+    return intervals.t_interval(p, (1 - n / n_items) * p * (1 - p) / (n - 1), n - 1)
 
 
 def score(p, n, n_items):
     plain = (1 - n / n_items) / n
-    return inference.score_interval(p, plain * p * (1 - p), p, plain, INF)
+    return intervals.score_interval(p, plain * p * (1 - p), p, plain, INF)
 
 
 def test_without_a_finite_population_it_is_wilsons():
     p = np.arange(21) / 20
-    ends = inference.score_interval(p, p * (1 - p) / 20, p, 1 / 20, INF)
+    ends = intervals.score_interval(p, p * (1 - p) / 20, p, 1 / 20, INF)
     assert np.stack(ends) == pytest.approx(wilson(np.arange(21), 20))
     assert np.stack(score(p, 20, 10**12)) == pytest.approx(wilson(np.arange(21), 20))
 
 
 def test_its_ends_solve_the_score_equation(rng):
-    value, mean = rng.uniform(-0.1, 1.1, 200), rng.uniform(0.01, 0.99, 200)
+    value = rng.uniform(-0.1, 1.1, 200)
+    mean = rng.uniform(0.01, 0.99, 200)
     variance = rng.uniform(0.0001, 0.02, 200)
     k = stats.t.ppf(0.95, 9) ** 2 * variance / (mean * (1 - mean))
-    for theta in inference.score_interval(value, variance, mean, 0.1, 9, level=0.9):
+    for theta in intervals.score_interval(value, variance, mean, 0.1, 9, level=0.9):
         assert (np.clip(value, 0, 1) - theta) ** 2 == pytest.approx(k * theta * (1 - theta))
         assert (theta > -1e-12).all() and (theta < 1 + 1e-12).all()
 
 
 def test_a_sample_of_one_kind_falls_back_to_the_plain_mean():
-    """All right: nothing tells the variance, also when rounding makes the weighted mean of ones less than one."""
+    """All right: nothing tells the variance, also when the mean is 1 but for rounding."""
     for mean in (1.0, 1 - 1e-15):
         one = np.array([1.0])
-        lower, upper = inference.score_interval(one, np.array([0.0]), np.array([mean]), 1 / 20, INF)
+        lower, upper = intervals.score_interval(one, np.array([0.0]), np.array([mean]), 1 / 20, INF)
         assert [lower[0], upper[0]] == pytest.approx(wilson(20, 20))
 
 
@@ -65,11 +67,12 @@ def test_random_sampling_has_it_exactly(matrix, rng):
     core = uniform_core_sets(60, 20, 50, rng)
     e = estimators.random_sampling(matrix, core, observe(matrix, core))
     lower, upper = score(e.value, 20, 60)
-    assert e.lower == pytest.approx(lower) and e.upper == pytest.approx(upper)
+    assert e.lower == pytest.approx(lower)
+    assert e.upper == pytest.approx(upper)
 
 
 def test_each_target_has_the_interval_it_has_alone(matrix, rng):
-    """A target with scores between 0 and 1 does not change the interval of a 0/1 target beside it."""
+    """Graded scores of one target do not change the interval of a 0/1 target beside it."""
     core = uniform_core_sets(60, 20, 5, rng)
     target = np.stack([matrix[0], rng.random(60)])
     for method in (estimators.random_sampling, estimators.aipw_cross_fitted):
@@ -79,17 +82,20 @@ def test_each_target_has_the_interval_it_has_alone(matrix, rng):
 
 @pytest.mark.parametrize("n", [25, 50, 100])
 def test_the_score_interval_holds_from_the_middle_to_the_ceiling(n):
-    """Mean coverage over windows of 5 points of accuracy, by enumeration: .945 to .97; Student's, far below."""
+    """Mean coverage over windows of 5 points of accuracy, by enumeration: .945 to .97."""
     accuracy = np.arange(438) / 437
     windows = [(accuracy >= a) & (accuracy <= a + 0.05) for a in np.arange(0.5, 0.93, 0.05)]
-    means = lambda interval: np.array(
-        [covered[w].mean() for covered in [enumerated(interval, n, 437)] for w in windows]
-    )
-    assert (means(score) > 0.945).all() and (means(score) < 0.97).all()
-    assert means(student)[-1] < 0.94  # the negative control: accuracies of .90 to .95
-    assert (
-        enumerated(student, 25, 500)[485] < 0.6 < 0.9 < enumerated(score, 25, 500)[485]
-    )  # 97 of 100 right
+    covered = enumerated(score, n, 437)
+    means = np.array([covered[window].mean() for window in windows])
+    assert (means > 0.945).all()
+    assert (means < 0.97).all()
+    # negative control: Student's, at accuracies of .90 to .95
+    assert enumerated(student, n, 437)[windows[-1]].mean() < 0.94
+
+
+def test_at_97_of_100_right_student_s_interval_fails():
+    assert enumerated(student, 25, 500)[485] < 0.6
+    assert enumerated(score, 25, 500)[485] > 0.9
 
 
 def test_only_full_knowledge_has_no_width(matrix):
@@ -101,12 +107,14 @@ def test_only_full_knowledge_has_no_width(matrix):
 
 
 def population(rng, accuracy, n_items=600, n_models=40, knows=1.0):
-    """Sources (M, N) and one target (1, N) with logits ability - difficulty; the sources share `knows` of the latter."""
+    """Sources (M, N) and a target (1, N), with logits ability - difficulty.
+
+    The difficulty is shared by the sources to the degree `knows`.
+    """
     difficulty = rng.normal(0, 1.5, n_items)
     seen = knows * difficulty + (1 - knows**2) ** 0.5 * rng.normal(0, 1.5, n_items)
-    source = rng.random((n_models, n_items)) < 1 / (
-        1 + np.exp(seen - rng.normal(0.5, 1, (n_models, 1)))
-    )
+    source_p = 1 / (1 + np.exp(seen - rng.normal(0.5, 1, (n_models, 1))))
+    source = rng.random((n_models, n_items)) < source_p
     shift = np.linspace(-10, 10, 400)
     mean = (1 / (1 + np.exp(difficulty - shift[:, None]))).mean(axis=1)
     p = 1 / (1 + np.exp(difficulty - np.interp(accuracy, mean, shift)))
@@ -114,7 +122,7 @@ def population(rng, accuracy, n_items=600, n_models=40, knows=1.0):
 
 
 def coverage(method, accuracy, n, rng, populations=40, trials=100, **options):
-    """Over populations and draws, of `method` and of the Student interval of the same residuals."""
+    """Of the intervals of `method`, over populations and draws."""
     hits = []
     for _ in range(populations):
         source, target = population(rng, accuracy, **options)
@@ -129,7 +137,7 @@ def with_student(source, core, observed):
     n = core.shape[1]
     variance = (1 - n / source.shape[1]) * observed.var(axis=-1, ddof=1) / n
     value = observed.mean(axis=-1)
-    return estimators.Estimate(value, *inference.t_interval(value, variance, n - 1))
+    return estimators.Estimate(value, *intervals.t_interval(value, variance, n - 1))
 
 
 @pytest.mark.parametrize("accuracy", [0.03, 0.5, 0.9, 0.97])
@@ -145,8 +153,9 @@ def test_the_student_interval_fails_the_same_test(rng):
 
 @pytest.mark.parametrize("method", [estimators.random_sampling, estimators.aipw_cross_fitted])
 def test_graded_scores_are_covered(method, rng):
-    """Scores in quarters: their variance is less than theta (1 - theta), and the interval is the narrower for it."""
-    widths, hits = [], []
+    """Scores in quarters: less variance than theta (1 - theta), so narrower intervals."""
+    widths = []
+    hits = []
     source = rng.random((20, 400))
     for _ in range(20):
         target = rng.binomial(4, 0.85, (1, 400)) / 4
@@ -158,30 +167,27 @@ def test_graded_scores_are_covered(method, rng):
     assert np.mean(widths) < 0.6 * np.diff(score(np.array([0.85]), 25, 400), axis=0)[0, 0]
 
 
-def test_coverage_by_target():
-    """Two of four intervals hold the truth .5, one lies above it; a method without intervals has none of the three."""
-    ends = {"lower": [0.4, 0.3, 0.6, 0.1], "upper": [0.6, 0.5, 0.8, 0.4]}
-    frame = pd.DataFrame({"trial": range(4), "model": "a", "truth": 0.5, "estimate": 0.5, **ends})
-    frame = frame.assign(benchmark="toy", split="given", budget=3, method="known")
-    none = frame.assign(method="unknown", lower=np.nan, upper=np.nan)
-    row, other = inference.per_model(pd.concat([frame, none])).itertuples()
-    assert (row.method, row.trials, row.truth) == ("known", 4, 0.5)
-    assert np.isnan([other.coverage, other.above, other.width]).all()
-    assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.225))
+def test_the_student_interval_covers_a_normal_mean(rng):
+    """20,000 normal samples of 8: the textbook case in which it is exact."""
+    x = rng.normal(1, 2, (20_000, 8))
+    lower, upper = intervals.t_interval(x.mean(axis=1), x.var(axis=1, ddof=1) / 8, 7)
+    assert ((lower <= 1) & (1 <= upper)).mean() == pytest.approx(0.95, abs=0.006)
 
 
-# --- one draw per cell ------------------------------------------------------------------------------------------------
+# --- one draw per cell ----------------------------------------------------------------------------
 
 
 def draws_from_cells(p, g, n, size, rng):
-    """`size` populations s ~ p (N,) and one draw from each of n cells of equal length: observed, g, q (size, n), truth."""
+    """`size` populations s ~ p (N,), and one draw from each of n cells of equal length.
+
+    Gives observed, g and q (size, n), and the truth (size,).
+    """
     n_items = len(p)
     cells = np.arange(n_items).reshape(n, -1)
     w = np.sqrt(g * (1 - g))[cells] + 0.1
     q = w / w.sum(axis=1, keepdims=True)
-    chosen = (
-        (rng.random((size, n, 1)) > np.cumsum(q, axis=1)).sum(axis=-1).clip(max=cells.shape[1] - 1)
-    )
+    passed = rng.random((size, n, 1)) > np.cumsum(q, axis=1)
+    chosen = passed.sum(axis=-1).clip(max=cells.shape[1] - 1)
     items = cells[np.arange(n), chosen]
     s = (rng.random((size, n_items)) < p).astype(float)
     return np.take_along_axis(s, items, axis=1), g[items], q[np.arange(n), chosen], s.mean(axis=1)
@@ -191,24 +197,42 @@ def draws_from_cells(p, g, n, size, rng):
 @pytest.mark.parametrize("ability", [0.0, 4.0])
 def test_one_draw_per_cell_covers_when_the_model_is_wrong_by_a_shift(shift, ability, rng):
     logit = ability + np.linspace(-3, 3, 500)
-    p, g = 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(-logit - shift))
+    p = 1 / (1 + np.exp(-logit))
+    g = 1 / (1 + np.exp(-logit - shift))
     observed, g_drawn, q, truth = draws_from_cells(p, g, 25, 10_000, rng)
     value = (g.sum() + ((observed - g_drawn) / q).sum(axis=1)) / 500
-    lower, upper = inference.stratified_interval(value, observed, g_drawn, q, 500)
+    lower, upper = intervals.stratified_interval(value, observed, g_drawn, q, 500)
     assert value.mean() == pytest.approx(truth.mean(), abs=0.002)  # unbiased whatever g is
     assert 0.935 < ((lower <= truth) & (truth <= upper)).mean() < 0.985
 
 
 def test_its_limits(rng):
-    """Cells of one item: no width.  All right with g = 1: as the plain mean.  Two draws: everything is possible."""
+    """Cells of one item: no width; all right, g = 1: as the plain mean; two draws: [0, 1]."""
     s = (rng.random((3, 30)) < 0.7).astype(float)
     ones = np.ones_like(s)
-    lower, upper = inference.stratified_interval(s.mean(axis=1), s, 0.6 * ones, ones, 30)
-    assert lower == pytest.approx(s.mean(axis=1)) and upper == pytest.approx(lower)
-    ends = inference.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
-    plain = inference.score_interval(np.ones(3), np.zeros(3), np.ones(3), 0.9 / 30, 29)
+    lower, upper = intervals.stratified_interval(s.mean(axis=1), s, 0.6 * ones, ones, 30)
+    assert lower == pytest.approx(s.mean(axis=1))
+    assert upper == pytest.approx(lower)
+    ends = intervals.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
+    plain = intervals.score_interval(np.ones(3), np.zeros(3), np.ones(3), 0.9 / 30, 29)
     assert np.stack(ends) == pytest.approx(np.stack(plain))
-    ends = inference.stratified_interval(
-        np.ones(3), *(x[:, :2] for x in (ones, ones, 0.1 * ones)), 300
-    )
+    two = ones[:, :2]
+    ends = intervals.stratified_interval(np.ones(3), two, two, 0.1 * two, 300)
     assert np.stack(ends).tolist() == [[0.0] * 3, [1.0] * 3]
+
+
+# --- the effective sample size of a width ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0.2, 0.5, 0.93])
+def test_the_plain_interval_s_own_width_is_worth_its_own_size(value):
+    plain = (1 - 30 / 400) / 30
+    variance = plain * value * (1 - value)
+    lower, upper = intervals.score_interval(np.array(value), variance, value, plain, 29)
+    assert intervals.ess_of_width(value, upper - lower, 30, 400) == pytest.approx(1)
+    assert intervals.ess_of_width(value, (upper - lower) / 2, 30, 400) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("width", [0.0, 1.0, 1.5])
+def test_a_width_that_says_nothing_has_no_effective_sample_size(width):
+    assert np.isnan(intervals.ess_of_width(0.5, width, 30, 400))

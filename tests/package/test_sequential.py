@@ -1,0 +1,208 @@
+"""Sequential stratification: unbiased whatever it learns, exact at n = N, safe without knowledge.
+
+(The tests of the betting sequence stand beside those of the sessions, which use it.)
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from cases import awkward, finished, same
+
+from benchpred_utils import sequential
+
+
+def rasch(n_models, n_items, seed=0, spread=1.5):
+    """Scores of a Rasch model, (n_models, n_items)."""
+    rng = np.random.default_rng(seed)
+    logits = spread * (rng.normal(size=(n_models, 1)) + rng.normal(size=n_items))
+    return (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
+
+
+def begun(source, uniform, n, **options):
+    model = sequential.working_model(source)
+    return sequential.SequentialStratification(model, uniform, n, **options)
+
+
+def estimates(source, target, n, replications, rng, **options):
+    """The estimates (replications,) of one target (N,)."""
+    uniform = rng.random((replications, len(target) + 2 * n))
+    rounds = begun(source, uniform, n, **options)
+    scores = np.broadcast_to(target, (replications, len(target)))
+    return finished(rounds, scores).estimate().value
+
+
+# --- unbiased, by enumeration ---------------------------------------------------------------------
+
+
+def expectation(value, model, target, n, rounds, jitter, offset, u=()):
+    """The exact expectation of `value(rounds)` over the items drawn, given jitter and offsets.
+
+    `u` are the uniform numbers of the draws so far; the next one stands for each item of its cell
+    in turn, with the item's probability.
+    """
+    k = len(u)
+    uniform = np.concatenate([jitter, offset, u, np.full(n - k, 0.5)])[None]
+    design = sequential.SequentialStratification(model, uniform, n, rounds=rounds)
+    while design.items.shape[1] <= k and not design.done:
+        items = design.next_items()
+        if design.items.shape[1] <= k:
+            design.record(target[items])
+    if k == n:
+        return value(design)
+    cell = np.flatnonzero(design.cell[0] == k)
+    cell = cell[np.argsort(design.g[0, cell] + 0.01 * (jitter[cell] - 0.5))]
+    q = design.q[0, cell]
+    assert q.sum() == pytest.approx(1)
+    middles = np.cumsum(q) - q / 2
+    further = [(*u, middle) for middle in middles]
+    parts = [expectation(value, model, target, n, rounds, jitter, offset, v) for v in further]
+    return q @ parts
+
+
+def estimate_of_one(design):
+    return design.estimate().value[0]
+
+
+def refitted(design):
+    """An estimate with the last predictions in place of those that were fixed before each draw."""
+    g = sequential.predict(design.model, design.items, design.observed)
+    g_drawn = np.take_along_axis(g, design.items, axis=1)
+    q_drawn = np.take_along_axis(design.q, design.items, axis=1)
+    return (g.sum() + ((design.observed - g_drawn) / q_drawn).sum()) / g.size
+
+
+def setting(n, n_items, seed):
+    """A working model, a target, and the jitter and offsets that are given."""
+    scores = rasch(5, n_items, seed)
+    rng = np.random.default_rng(seed)
+    return sequential.working_model(scores[:4]), scores[4], rng.random(n_items), rng.random(n)
+
+
+SETTINGS = [(1, 6, 1), (2, 6, 1), (2, 6, 2), (3, 6, 3), (4, 9, 2), (4, 9, 3), (4, 9, 4), (6, 6, 3)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n, n_items, rounds", SETTINGS)
+def test_unbiased_given_the_jitter_and_the_offsets(n, n_items, rounds, seed):
+    """So also over them: whatever cells are used, and however ties are broken."""
+    model, target, jitter, offset = setting(n, n_items, seed)
+    mean = expectation(estimate_of_one, model, target, n, rounds, jitter, offset)
+    assert mean == pytest.approx(target.mean(), abs=1e-12)
+
+
+def test_negative_control_a_model_refitted_after_the_draws_is_biased():
+    model, target, jitter, offset = setting(4, 9, 2)
+    mean = expectation(refitted, model, target, 4, 4, jitter, offset)
+    assert abs(mean - target.mean()) > 1e-3
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.4])
+def test_all_items_give_the_accuracy_itself(scale):
+    scores = scale * rasch(8, 30)  # 0.4: scores need not be binary
+    found = estimates(scores[:7], scores[7], 30, 5, np.random.default_rng(0))
+    assert found == pytest.approx(scores[7].mean())
+
+
+@pytest.mark.parametrize(
+    "n, rounds, n_items", [(1, 10, 40), (7, 3, 60), (39, 10, 40), (25, 25, 200)]
+)
+def test_every_item_is_in_one_cell_and_every_cell_has_one_draw(n, rounds, n_items):
+    target = rasch(1, n_items, seed=9)
+    uniform = np.random.default_rng(0).random((50, n_items + 2 * n))
+    design = begun(rasch(6, n_items), uniform, n, rounds=rounds)
+    finished(design, np.broadcast_to(target, (50, n_items)))
+    cells = np.take_along_axis(design.cell, design.items, axis=1)
+    assert (cells == np.arange(n)).all()
+    assert (np.sort(design.cell, axis=1)[:, [0, -1]] == [0, n - 1]).all()
+    mass = np.zeros((50, n))
+    np.add.at(mass, (np.arange(50)[:, None], design.cell), design.q)
+    assert mass == pytest.approx(1)
+
+
+RATIOS = [("nothing", 4_000, 0.93, 1.08), ("some", 1_500, 0.6, 0.97), ("much", 1_500, 0.2, 0.6)]
+
+
+@pytest.mark.parametrize("known, replications, low, high", RATIOS)
+def test_no_loss_where_sources_know_nothing_and_a_gain_where_they_know(
+    known, replications, low, high
+):
+    """The mean squared error over that of a plain sample of as many items."""
+    rng = np.random.default_rng(4)
+    p = rng.beta(0.5, 0.5, 400)
+    target = (rng.random(400) < p).astype(float)
+    chances = {"nothing": np.full(400, 0.4), "some": 0.5 * p + 0.25, "much": p}[known]
+    source = (rng.random((30, 400)) < chances).astype(float)
+    found = estimates(source, target, 40, replications, rng)
+    plain = (1 - 40 / 400) * target.var(ddof=1) / 40
+    assert low < np.mean((found - target.mean()) ** 2) / plain < high
+    assert abs(found.mean() - target.mean()) < 4 * found.std() / replications**0.5
+
+
+@pytest.mark.parametrize("n", [1, 2, 13, 60])
+def test_awkward_sources_give_finite_estimates(n):
+    rng = np.random.default_rng(6)
+    for name, source in awkward(rng).items():
+        design = finished(begun(source, rng.random((2, 60 + 2 * n)), n), source[:2])
+        estimate = design.estimate()
+        assert all(np.isfinite(part).all() for part in estimate), name
+        assert (estimate.lower <= estimate.upper).all(), name
+        assert (estimate.lower >= 0).all(), name
+
+
+def test_too_large_a_budget_is_refused():
+    with pytest.raises(ValueError, match="can't be drawn"):
+        begun(rasch(5, 6), np.zeros((1, 20)), 7)
+
+
+# --- what it sees, and what a file holds ----------------------------------------------------------
+
+
+def test_an_estimate_depends_on_nothing_but_the_scores_that_were_asked_for():
+    """The poison test: other items' scores are corrupted, and other rows are not there."""
+    scores = rasch(20, 60)
+    rng = np.random.default_rng(5)
+    target = scores[14:]
+    uniform = rng.random((6, 60 + 24))
+    clean = finished(begun(scores[:14], uniform, 12), target)
+    poisoned = rng.choice([np.nan, 1e6, -3], target.shape)
+    honest = np.take_along_axis(target, clean.items, axis=1)
+    np.put_along_axis(poisoned, clean.items, honest, axis=1)
+    for row in range(6):
+        one = slice(row, row + 1)
+        dirty = finished(begun(scores[:14], uniform[one], 12), poisoned[one])
+        assert np.array_equal(dirty.items, clean.items[one])
+        expected = [part[one] for part in clean.estimate()]
+        assert same(dirty.estimate(), expected, rtol=1e-9)
+
+
+def stratification(source, rng):
+    return begun(source, rng.random((3, 60 + 26)), 13)
+
+
+def betting(source, rng):
+    model = sequential.working_model(source)
+    return sequential.SequentialDraws(model, rng.random((3, 60)), 0.12)
+
+
+@pytest.mark.parametrize("begin", [stratification, betting])
+def test_a_state_goes_on_where_it_was_taken(begin, matrix):
+    """After any round, recorded or only asked for, into a new object of the same beginning."""
+    target = matrix[20:23]
+    whole = finished(begin(matrix[:20], np.random.default_rng(2)), target)
+    first = begin(matrix[:20], np.random.default_rng(2))
+    while not first.done:
+        state = copy.deepcopy(first.state())
+        first = begin(matrix[:20], np.random.default_rng(2))
+        first.restore(state)
+        items = first.next_items()
+        state = copy.deepcopy(first.state())
+        first = begin(matrix[:20], np.random.default_rng(2))
+        first.restore(state)
+        first.record(np.take_along_axis(target, items, axis=1))
+    assert np.array_equal(first.items, whole.items)
+    for name, values in whole.state().items():
+        assert np.array_equal(first.state()[name], values), name

@@ -1,0 +1,122 @@
+"""What an experiment's records say: the definitions, on records small enough to do by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import benchpred_utils as bp
+from benchpred_utils import summary
+
+TWO = {"random_sampling": [0.6, 0.7, 0.5, 0.3], "aipw": [0.5, 0.6, 0.6, 0.7]}
+
+
+def records(**estimates):
+    """Two trials of two models, truths .5 and .7: each method's estimates, trial by trial."""
+    frame = pd.DataFrame({"trial": [0, 0, 1, 1], "model": ["a", "b"] * 2, "truth": [0.5, 0.7] * 2})
+    frame = frame.assign(benchmark="toy", split="given", budget=3, lower=np.nan, upper=np.nan)
+    parts = [frame.assign(method=name, estimate=values) for name, values in estimates.items()]
+    return pd.concat(parts)
+
+
+# --- summarise ------------------------------------------------------------------------------------
+
+
+def test_the_summary_is_its_definition():
+    table = bp.summarise(records(**TWO)).set_index("method")
+    assert table.gap.tolist() == pytest.approx([0.125, 0.05])
+    assert table.bias.tolist() == pytest.approx([-0.075, 0.0])
+    assert table.rmse.tolist() == pytest.approx([(0.17 / 4) ** 0.5, (0.02 / 4) ** 0.5])
+    assert table.relative.tolist() == pytest.approx([(0.2 + 4 / 7) / 4, (1 / 7 + 0.2) / 4])
+    assert table.ess.tolist() == pytest.approx([1.0, 8.5])
+    assert table.coverage.isna().all()
+
+
+def test_its_uncertainty_is_that_of_trials():
+    """Of the mean gaps .05 and .2 of two trials: the targets of a trial are not independent."""
+    table = bp.summarise(records(**TWO)).set_index("method")
+    half = stats.t.ppf(0.975, 1) * np.std([0.05, 0.2], ddof=1) / 2**0.5
+    assert table.gap_high["random_sampling"] - table.gap["random_sampling"] == pytest.approx(half)
+    assert table.gap["random_sampling"] - table.gap_low["random_sampling"] == pytest.approx(half)
+
+
+def test_the_summary_ranks_the_targets_in_each_trial():
+    table = bp.summarise(records(**TWO)).set_index("method")
+    assert table.tau.tolist() == [0.0, 1.0]  # one trial right and one wrong; both right
+
+
+def test_without_random_sampling_there_is_no_effective_sample_size():
+    assert bp.summarise(records(aipw=TWO["aipw"])).ess.isna().all()
+
+
+# --- compare --------------------------------------------------------------------------------------
+
+
+def frame(method, gap):
+    """Records of 200 trials of one model of accuracy 0, whose estimates are the gaps."""
+    one = {"benchmark": "toy", "split": "given", "budget": 5, "model": "a", "truth": 0.0}
+    table = pd.DataFrame({"trial": range(200), "estimate": gap})
+    return table.assign(method=method, lower=np.nan, upper=np.nan, **one)
+
+
+def test_comparisons_are_paired_and_corrected():
+    rng = np.random.default_rng(0)
+    common = rng.exponential(1, 200)
+    other = 0.95 * common + rng.normal(0, 0.02, 200)
+    gaps = {"random_sampling": common, "aipw": other, "pca": common}
+    table = bp.compare(pd.concat([frame(*part) for part in gaps.items()])).set_index("method")
+    row = table.loc["aipw"]
+    assert row.low < -0.05 < row.high
+    assert row.high - row.low < 0.03  # unpaired, it would be tens of per cent
+    assert row.p_holm == pytest.approx(2 * row.p)
+    assert row.p_holm < 1e-6
+    same = table.loc["pca"]
+    assert (same.change, same.p) == (0.0, 1.0)
+
+
+def test_the_interval_of_a_ratio_covers():
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(400):
+        base = rng.exponential(1, 100)
+        gap = 0.8 * base + rng.normal(0, 0.3, 100)
+        change, low, high, _ = summary._paired_change(pd.Series(gap), pd.Series(base), 0.95)
+        covered.append(low <= -0.2 <= high)
+    assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def test_a_comparison_needs_its_baseline_and_all_trials():
+    with pytest.raises(ValueError, match="no 'random_sampling' in the records.*aipw"):
+        bp.compare(records(aipw=TWO["aipw"]))
+    both = records(**TWO)
+    with pytest.raises(ValueError, match="lack trials"):
+        bp.compare(both[(both.method == "aipw") | (both.trial == 0)])
+
+
+def test_holm_is_its_definition():
+    """In order: 4 x .01, then 3 x .02, 2 x .03 raised to what came before, and 1 x .5."""
+    assert summary.holm(np.array([0.03, 0.01, 0.5, 0.02])) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert len(summary.holm(np.array([]))) == 0
+
+
+# --- by model -------------------------------------------------------------------------------------
+
+
+def test_errors_by_model():
+    table = summary.per_model(records(aipw=TWO["aipw"]))
+    assert table.model.tolist() == ["a", "b"]
+    assert table.trials.tolist() == [2, 2]
+    assert table.bias.tolist() == pytest.approx([0.05, -0.05])
+    assert table.gap.tolist() == pytest.approx([0.05, 0.05])
+
+
+def test_coverage_by_model():
+    """Two of four intervals hold the truth .5, one lies above it; without any, there are none."""
+    ends = {"lower": [0.4, 0.3, 0.6, 0.1], "upper": [0.6, 0.5, 0.8, 0.4]}
+    known = pd.DataFrame({"trial": range(4), "model": "a", "truth": 0.5, "estimate": 0.5, **ends})
+    known = known.assign(benchmark="toy", split="given", budget=3, method="known")
+    unknown = known.assign(method="unknown", lower=np.nan, upper=np.nan)
+    row, other = summary.per_model(pd.concat([known, unknown])).itertuples()
+    assert (row.method, row.trials, row.truth) == ("known", 4, 0.5)
+    assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.225))
+    assert np.isnan([other.coverage, other.above, other.width]).all()
