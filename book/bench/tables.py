@@ -18,6 +18,7 @@ def run(name, rows, out, about=None):
     else is to be said `about` them. Gives the tables.
     """
     print(f"\n=== {name}", flush=True)
+    here = machine() | (about or {})  # before: the commit may be another one afterwards
     wall = time.monotonic()
     cpu = cpu_clock()
     tables = {}
@@ -32,7 +33,7 @@ def run(name, rows, out, about=None):
     }
     print(f"\n{name}: {spent['cpu_s']} CPU seconds, {spent['wall_s']} on the clock", flush=True)
     if out:
-        _write(out, name, tables, machine() | (about or {}) | spent)
+        _write(out, name, tables, here | spent)
     return tables
 
 
