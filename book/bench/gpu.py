@@ -60,7 +60,7 @@ def _need_a_device():
 
 def tests():
     """The tests of the package that need a GPU, run: how many passed, failed and were skipped."""
-    command = [sys.executable, "-m", "pytest", "tests/package", "-k", "cupy", "-n", "0"]
+    command = [sys.executable, "-m", "pytest", "tests/package", "-k", "cupy or gpu", "-n", "0"]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         try:
