@@ -41,7 +41,8 @@ def suite(out=None, is_tiny=False):
         out = out or RUNS / folder_name(device_name())
     tested = tests()
     print(f"\ntests: {tested}", flush=True)
-    chosen = settings.tiny() if is_tiny else settings.full(on_device=True, limit=EACH)
+    make = settings.tiny if is_tiny else settings.full
+    chosen = make(on_device=True, limit=EACH)
     run("speed", CASES["speed"](chosen), out)
     whole = round(time.monotonic() - start, 1)
     print(f"The whole suite took {whole} seconds; {WHOLE} are allowed.")
