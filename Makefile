@@ -36,11 +36,11 @@ html: setup ## build the pages from the stored outputs: no data, no network
 runs: setup ## compute the stored runs anew from the data (50 minutes on 2 cores; ARGS="protocol": one of them)
 	@$(BUILD) runs $(ARGS)
 
-bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the peers: see book/bench/README.md)
-	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
+bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl" or "--against COMMIT"; see book/bench/README.md)
+	@$(BENCH_PYTHON) -m book.bench $(ARGS)
 
-bench-gpu: setup ## the same on a GPU, for its own tables (BENCH_PYTHON: one that has CuPy and the peers)
-	@BENCHPRED_BACKEND=cupy $(BENCH_PYTHON) book/bench/bench.py $(or $(ARGS),--only large speed)
+bench-gpu: setup ## the tests and the benchmark on a GPU, in 8 minutes (BENCH_PYTHON: one that has CuPy)
+	@$(BENCH_PYTHON) -m book.bench --gpu $(ARGS)
 
 lint: setup ## check the style and the format of the code
 	@$(BIN)/ruff check

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 import benchpred_utils as bp
+from benchpred_utils.experiments import CHUNK
 
 # Growth: a variable, and its values while the other ones stay at their second.
 GRIDS = (
@@ -33,19 +34,17 @@ class Settings:
     methods: tuple = tuple(bp.METHODS)
     budget: int = 50
     trials: int = 100  # of the protocol; where fewer are run, the time is scaled
-    sample: int = (
-        10  # trials run of a method that takes more than `cheap` CPU seconds per trial ...
-    )
-    chunk: int = 25  # ... and of any other: as many as one task of `run_experiment` holds
+    sample: int = 10  # trials run of a method that takes more than `cheap` CPU seconds a trial
+    chunk: int = CHUNK  # and of any other: as many as one task of `run_experiment` holds
     cheap: float = 0.02
     repetitions: int = 3  # of every pair, and of a cheap measurement
     epochs: int = 2000  # of py-irt, as the authors of the protocol have it
     candidates: int = 100  # core sets tried in the scikit-learn loop of the random search
     draws: int = 100  # core sets on which the estimates of ppi-python are compared
     grids: tuple = GRIDS
-    long_grids: tuple = (
-        LONG_GRIDS  # of the methods that take less than `cheap` CPU seconds at the second values
-    )
+    long_grids: tuple = LONG_GRIDS  # of the methods that are cheap at the second values
+    on_device: bool = False  # for the case `speed`: on a GPU, with its sizes, by the wall clock
+    limit: float | None = None  # seconds that a problem of `speed` may take in all
 
     @cached_property
     def benchmarks(self):
@@ -58,13 +57,13 @@ class Settings:
         return tuple(name for name in self.methods if name not in bp.OWN_METHODS)
 
 
-def full():
+def full(**changes):
     """On the six benchmarks."""
-    return Settings(lambda: tuple(bp.load_scores(name) for name in bp.HELM_LITE))
+    return Settings(lambda: tuple(bp.load_scores(name) for name in bp.HELM_LITE), **changes)
 
 
 def tiny(**changes):
-    """A simulated benchmark of 20 models and 60 items, and one of everything: to see the cases run."""
+    """A simulated benchmark of 20 models and 60 items, and one of everything."""
     small = {
         "budget": 10,
         "trials": 4,
@@ -73,13 +72,16 @@ def tiny(**changes):
         "repetitions": 1,
         "epochs": 20,
         "candidates": 5,
+        "draws": 3,
+        "grids": TINY_GRIDS,
+        "long_grids": TINY_GRIDS,
     }
-    small |= {"draws": 3, "grids": TINY_GRIDS, "long_grids": TINY_GRIDS}
     scores = bp.Scores(rasch(20, 60, np.random.default_rng(1)), name="tiny")
     return Settings(lambda: (scores,), is_tiny=True, **(small | changes))
 
 
 def rasch(n_models, n_items, rng):
     """Simulated 0/1 scores (n_models, n_items): P(s = 1) = 1 / (1 + exp(difficulty - ability))."""
-    ability, difficulty = rng.normal(0.3, 1.2, (n_models, 1)), rng.normal(0, 1.2, (1, n_items))
+    ability = rng.normal(0.3, 1.2, (n_models, 1))
+    difficulty = rng.normal(0, 1.2, (1, n_items))
     return (rng.random((n_models, n_items)) < 1 / (1 + np.exp(difficulty - ability))).astype(float)

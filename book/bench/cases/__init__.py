@@ -1,9 +1,9 @@
-"""The cases: each a generator of (table, row), so that a row can be shown as soon as it is measured.
+"""The cases: each a generator of (table, row), so that a row is shown as soon as it is measured.
 
 A new case is a module here and a line in CASES; it takes the Settings and nothing else.
 """
 
-from . import growth, irt, large, loops, ppi, protocol, speed
+from . import growth, irt, loops, ppi, protocol, speed
 
 CASES = {
     "methods": protocol.methods,
@@ -12,6 +12,5 @@ CASES = {
     "loops": loops.loops,
     "ppi": ppi.ppi,
     "growth": growth.growth,
-    "large": large.large,
     "speed": speed.speed,
 }

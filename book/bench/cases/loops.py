@@ -1,12 +1,13 @@
 """The regression methods against the loops over scikit-learn that a user would write."""
 
 import numpy as np
-from measure import compare, ratios
-from settings import SPLITS
 from sklearn.linear_model import Ridge, RidgeCV
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators
+
+from ..measure import compare, ratios
+from ..settings import SPLITS
 
 ALPHAS = (0.1, 1.0, 10.0)
 
@@ -19,73 +20,68 @@ def loops(settings):
         ("random_sampling_learn", random_sampling_learn, 10),
         ("random_search_learn", random_search_learn, 1),
     ):
-        parts = []
+        row = {"method": method, "peer": PEERS[loop]}
+        row["peer_measured"] = _measured(loop, peer_trials, settings)
+        pairs = []
+        differences = []
         for scores in settings.benchmarks:
             for split in SPLITS:
-                parts.append(_part(scores, split, method, loop, peer_trials, settings))
-                yield (
-                    "loops",
-                    _row(scores.name, split, method, loop, peer_trials, *parts[-1], settings),
-                )
-        pairs, difference = (
-            sum(pairs for pairs, _ in parts),
-            max(difference for _, difference in parts),
-        )
-        yield "loops", _row("all", "all", method, loop, peer_trials, pairs, difference, settings)
+                pairs.append(_pairs(scores, split, method, loop, peer_trials, settings))
+                differences.append(_difference(scores, split, method, loop, settings.budget))
+                here = {"benchmark": scores.name, "split": split}
+                found = ratios(pairs[-1]) | {"largest_difference": differences[-1]}
+                yield "loops", here | row | found
+        found = ratios(sum(pairs)) | {"largest_difference": max(differences)}
+        yield "loops", {"benchmark": "all", "split": "all"} | row | found
 
 
-def _part(scores, split, method, loop, peer_trials, settings):
-    """The pairs of CPU seconds, scaled to all trials, and how far the two estimates of a draw lie apart."""
-    few = settings.trials if method != "random_search_learn" else min(2, settings.trials)
-    n, candidates = settings.budget, settings.candidates
-    peer_share = min(peer_trials / settings.trials, 1.0)
+def _measured(loop, peer_trials, settings):
+    text = f"{min(peer_trials, settings.trials)} of {settings.trials} trials"
     if loop is random_search_learn:
-        peer_share *= candidates / 10_000
+        text += f", {settings.candidates} of 10,000 core sets"
+    return text
+
+
+def _pairs(scores, split, method, loop, peer_trials, settings):
+    """The pairs of CPU seconds, scaled to all trials."""
+    few = settings.trials if method != "random_search_learn" else min(2, settings.trials)
+    n = settings.budget
+    peer_trials = min(peer_trials, settings.trials)
+    peer_share = peer_trials / settings.trials
+    if loop is random_search_learn:
+        peer_share *= settings.candidates / 10_000
     rng = np.random.default_rng(0)
-    ours = lambda: bp.run_experiment(scores, [method], split, n, few, progress=False)
+
+    def ours():
+        bp.run_experiment(scores, [method], split, n, few, progress=False)
 
     def peer():
-        pair = None
-        for _ in range(min(peer_trials, settings.trials)):
-            pair = (
-                bp.split_models(scores, split, rng)
-                if pair is None or split == "interpolation"
-                else pair
-            )
-            loop(*(part.values for part in pair), n, rng, candidates)
+        pair = bp.split_models(scores, split, rng)
+        for trial in range(peer_trials):
+            if trial and split == "interpolation":
+                pair = bp.split_models(scores, split, rng)
+            loop(*(part.values for part in pair), n, rng, settings.candidates)
 
-    ours(), peer()  # a first call loads libraries
-    pairs = compare(ours, peer, settings.repetitions, few / settings.trials, peer_share)
-    return pairs, _difference(scores, split, method, loop, n)
-
-
-def _row(benchmark, split, method, loop, peer_trials, pairs, difference, settings):
-    measured = f"{min(peer_trials, settings.trials)} of {settings.trials} trials"
-    if loop is random_search_learn:
-        measured += f", {settings.candidates} of 10,000 core sets"
-    row = {
-        "benchmark": benchmark,
-        "split": split,
-        "method": method,
-        "peer": PEERS[loop],
-        "peer_measured": measured,
-    }
-    return row | ratios(pairs) | {"largest_difference": difference}
+    ours()  # a first call loads libraries
+    peer()
+    return compare(ours, peer, settings.repetitions, few / settings.trials, peer_share)
 
 
 def _difference(scores, split, method, loop, n):
-    """The largest difference of two estimates of the same draw; NaN for the random search, which searches others."""
+    """The largest difference of two estimates of the same draw; NaN for the random search.
+
+    The two searches search among other core sets.
+    """
     if loop is random_search_learn:
         return np.nan
-    source, target = (
-        part.values for part in bp.split_models(scores, split, np.random.default_rng(1))
-    )
+    pair = bp.split_models(scores, split, np.random.default_rng(1))
+    source, target = (part.values for part in pair)
     core = designs.uniform(source, n, np.random.default_rng(2))[None]
     estimate = getattr(estimators, method)(source, core, estimators.observe(target, core)).value[0]
     return np.abs(estimate - loop(source, target, n, np.random.default_rng(2), None)).max()
 
 
-# --- what a user would write: one trial, the estimates (P,) of all targets --------------------------------------------
+# --- what a user would write: one trial, the estimates (P,) of all targets ------------------------
 
 
 def aipw(source, target, n, rng, candidates):
@@ -111,14 +107,18 @@ def random_sampling_learn(source, target, n, rng, candidates):
 
 
 def random_search_learn(source, target, n, rng, candidates):
-    accuracy, order = source.mean(axis=1), rng.permutation(len(source))
+    accuracy = source.mean(axis=1)
+    order = rng.permutation(len(source))
     train, valid = np.split(order, [int(0.75 * len(source))])
-    best, best_core = np.inf, None
+    best = np.inf
+    best_core = None
     for _ in range(candidates):
         core = rng.choice(source.shape[1], n, replace=False)
         ridge = RidgeCV(alphas=ALPHAS).fit(source[np.ix_(train, core)], accuracy[train])
         error = np.abs(ridge.predict(source[np.ix_(valid, core)]) - accuracy[valid]).mean()
-        best, best_core = min((best, best_core), (error, core), key=lambda pair: pair[0])
+        if error < best:
+            best = error
+            best_core = core
     return RidgeCV(alphas=ALPHAS).fit(source[:, best_core], accuracy).predict(target[:, best_core])
 
 

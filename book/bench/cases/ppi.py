@@ -1,47 +1,45 @@
-"""Cross-fitted AIPW against prediction-powered inference (ppi-python) with the same ridge regression."""
+"""Cross-fitted AIPW against prediction-powered inference (ppi-python), with the same ridge."""
 
 import numpy as np
-from measure import NOT_INSTALLED, compare, cpu_seconds, installed, ratios
 from sklearn.linear_model import Ridge
 
 import benchpred_utils as bp
 from benchpred_utils import designs, estimators
 
-FOLDS, LEVEL = 5, 0.95
+from ..measure import NOT_INSTALLED, compare, cpu_seconds, installed, ratios
+
+FOLDS = 5
+LEVEL = 0.95
 OURS = "aipw_cross_fitted"
+TIMES = ("total_cpu_s", "ratio", "ratio_least", "ratio_most")
+QUALITY = ("gap_points", "gap_se", "coverage", "width_points", "nan_share")
 
 
 def ppi(settings):
-    """Table `ppi`: on the second benchmark's frontier, CPU time of all trials, error and coverage on the same draws."""
+    """Table `ppi`, on the second benchmark's frontier, on the same draws for all.
+
+    CPU time of all trials, error, and coverage of the intervals.
+    """
     scores = settings.benchmarks[min(1, len(settings.benchmarks) - 1)]
     source, target = (part.values for part in bp.split_models(scores, "extrapolation"))
     rng = np.random.default_rng(0)
     cores = np.stack([designs.uniform(source, settings.budget, rng) for _ in range(settings.draws)])
     size = {"benchmark": scores.name, "split": "extrapolation", "draws": settings.draws}
     seconds, found = cpu_seconds(_ours, source, target, cores)
-    scale = settings.trials / settings.draws
-    row = {
-        "method": OURS,
-        "total_cpu_s": seconds * scale,
-        "ratio": 1.0,
-        "ratio_least": 1.0,
-        "ratio_most": 1.0,
-    }
-    yield "ppi", size | row | _quality(found, target) | {"note": ""}
+    times = dict.fromkeys(TIMES, 1.0) | {"total_cpu_s": seconds * settings.trials / settings.draws}
+    yield "ppi", size | {"method": OURS} | times | _quality(found, target) | {"note": ""}
     for name, peer in PEERS.items():
         yield "ppi", size | {"method": name} | _against(peer, source, target, cores, settings)
 
 
 def _against(peer, source, target, cores, settings):
     if not installed("ppi_py"):
-        columns = ("total_cpu_s", "ratio", "ratio_least", "ratio_most", *QUALITY)
-        return dict.fromkeys(columns, np.nan) | {"note": NOT_INSTALLED}
+        return dict.fromkeys((*TIMES, *QUALITY), np.nan) | {"note": NOT_INSTALLED}
 
     def run(some):  # where all observed scores are equal the tuned weight is 0/0
         with np.errstate(all="ignore"):
-            return np.array([[peer(source, s, core) for s in target] for core in some]).transpose(
-                2, 0, 1
-            )
+            found = [[peer(source, s, core) for s in target] for core in some]
+        return np.array(found).transpose(2, 0, 1)
 
     found = run(cores)
     few = cores[: max(len(cores) // 20, 1)]
@@ -50,39 +48,36 @@ def _against(peer, source, target, cores, settings):
         lambda: _ours(source, target, cores), lambda: run(few), settings.repetitions, 1.0, share
     )
     row = ratios(pairs)
-    times = {"total_cpu_s": row["peer_cpu_s"] * settings.trials / len(cores)}
-    times |= {name: row[name] for name in ("ratio", "ratio_least", "ratio_most")}
+    row["total_cpu_s"] = row["peer_cpu_s"] * settings.trials / len(cores)
+    times = {name: row[name] for name in TIMES}
     return times | _quality(found, target) | {"note": f"timed on {len(few)} draws"}
 
 
-QUALITY = ("gap_points", "gap_se", "coverage", "width_points", "nan_share")
-
-
 def _quality(found, target):
-    """The estimation gap with its Monte Carlo standard error, the coverage of the intervals, their mean width, and the
-    share of estimates that are NaN: the gap and the width leave them out, and no truth is covered by them."""
-    value, lower, upper = found  # (T, P) each
+    """The QUALITY of estimates and intervals (3, T, P).
+
+    The estimation gap with its Monte Carlo standard error, the coverage of the intervals, their
+    mean width, and the share of estimates that are NaN: the gap and the width leave them out, and
+    no truth is covered by them.
+    """
+    value, lower, upper = found
     truth = target.mean(axis=1)
     gaps = 100 * np.nanmean(np.abs(value - truth), axis=1)
     se = gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
     covered = ((lower <= truth) & (truth <= upper)).mean()
-    return dict(
-        zip(
-            QUALITY,
-            (gaps.mean(), se, covered, 100 * np.nanmean(upper - lower), np.isnan(value).mean()),
-        )
-    )
+    width = 100 * np.nanmean(upper - lower)
+    return dict(zip(QUALITY, (gaps.mean(), se, covered, width, np.isnan(value).mean())))
 
 
 def _ours(source, target, cores):
     return estimators.aipw_cross_fitted(source, cores, estimators.observe(target, cores))
 
 
-# --- what a user would write: the estimate and interval of one target on one core set ---------------------------------
+# --- what a user would write: the estimate and interval of one target on one core set -------------
 
 
 def in_sample(source, s, core):
-    """The ridge is fitted on the core set and corrected on it, with the package's tuned weight of the predictions."""
+    """The ridge is fitted and corrected on the core set, with the package's tuned weight."""
     from ppi_py import ppi_mean_ci, ppi_mean_pointestimate
 
     ridge = Ridge(alpha=10.0).fit(source[:, core].T, s[core])
@@ -96,7 +91,8 @@ def cross(source, s, core):
     from ppi_py import crossppi_mean_ci, crossppi_mean_pointestimate
 
     fold = np.arange(len(core)) % FOLDS
-    left_out, everywhere = np.empty(len(core)), np.empty((source.shape[1], FOLDS))
+    left_out = np.empty(len(core))
+    everywhere = np.empty((source.shape[1], FOLDS))
     for k in range(FOLDS):
         ridge = Ridge(alpha=10.0).fit(source[:, core[fold != k]].T, s[core[fold != k]])
         left_out[fold == k] = ridge.predict(source[:, core[fold == k]].T)

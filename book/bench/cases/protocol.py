@@ -1,19 +1,14 @@
-"""What each method costs, and the whole protocol: every method of the field, both splits, 100 trials."""
-
-import json
+"""What each method costs, and the whole protocol: every method of the field, on both splits."""
 
 import numpy as np
 import pandas as pd
-from measure import clocks, cpu_seconds, in_child
-from settings import SPLITS
 
 import benchpred_utils as bp
-from benchpred_utils import runs
 
-PHASES = ("total", "design", "estimator")
+from ..measure import clocks, cpu_seconds, in_child
+from ..settings import CHUNK, SPLITS
 
-
-# --- each method by itself --------------------------------------------------------------------------------------------
+# --- each method by itself ------------------------------------------------------------------------
 
 
 def methods(settings):
@@ -25,7 +20,9 @@ def methods(settings):
 
 
 def _method(scores, method, split, settings):
-    run = lambda trials: _phases(scores, method, split, settings.budget, trials)
+    def run(trials):
+        return _phases(scores, method, split, settings.budget, trials)
+
     run(1)  # a first call loads libraries
     first = run(1)
     is_cheap = first["total"] < settings.cheap
@@ -34,24 +31,28 @@ def _method(scores, method, split, settings):
     some = pd.DataFrame([run(trials) for _ in range(times)]).median()
     first = pd.DataFrame([first] + [run(1) for _ in range(times - 1)]).median()
     setup, each = setup_and_rest(first, some, trials, split)
-    size = {"benchmark": scores.name, "split": split, "method": method, **_sizes(scores, split)}
-    costs = {"setup_cpu_s": setup["total"], "trial_cpu_s": each["total"], "trial_se": some["se"]}
-    costs |= {f"{phase}_cpu_s": each[phase] for phase in PHASES[1:]}
-    costs["rest_cpu_s"] = each["total"] - each["design"] - each["estimator"]
-    scaled = setup["total"] + settings.trials * each["total"]
-    return (
-        size | {"n": settings.budget, "trials_measured": trials} | costs | {"total_cpu_s": scaled}
-    )
+    row = {"benchmark": scores.name, "split": split, "method": method, **_sizes(scores, split)}
+    row |= {"n": settings.budget, "trials_measured": trials}
+    row |= {"setup_cpu_s": setup["total"], "trial_cpu_s": each["total"], "trial_se": some["se"]}
+    row |= {"design_cpu_s": each["design"], "estimator_cpu_s": each["estimator"]}
+    row["rest_cpu_s"] = each["total"] - each["design"] - each["estimator"]
+    return row | {"total_cpu_s": of_all(setup["total"], each["total"], settings.trials)}
 
 
 def _phases(scores, method, split, budget, trials):
-    """CPU seconds of `trials` trials: in all, in the design, in the estimator; and the standard error of a trial's."""
+    """CPU seconds of `trials` trials: in all, in the design, in the estimator.
+
+    The design is what is learned and what is drawn; "se" is the standard error of a trial's time.
+    """
     with clocks() as seconds:
         total, _ = cpu_seconds(_experiment, scores, [method], split, budget, trials)
-    design, estimator = seconds["design"], seconds["estimator"]
-    per_trial = np.add(design, estimator) if split == "interpolation" else np.array(design[1:])
-    se = per_trial.std(ddof=1) / np.sqrt(len(per_trial)) if len(per_trial) > 1 else np.nan
-    return {"total": total, "design": sum(design), "estimator": sum(estimator), "se": se}
+    parts = {phase: np.array(seconds[phase]) for phase in ("learn", "draw", "estimate")}
+    by_trial = list(parts.values()) if split == "interpolation" else [parts["draw"]]
+    se = np.nan  # of a method that asks in rounds: it has no one time a trial
+    if trials > 1 and all(len(part) == trials for part in by_trial):
+        se = sum(by_trial).std(ddof=1) / np.sqrt(trials)
+    design = parts["learn"].sum() + parts["draw"].sum()
+    return {"total": total, "design": design, "estimator": parts["estimate"].sum(), "se": se}
 
 
 def _experiment(scores, methods, split, budget, trials):
@@ -69,24 +70,34 @@ def setup_and_rest(first, some, trials, split):
     return (first - each).clip(lower=0), each
 
 
+def of_all(setup, each, trials):
+    """The CPU seconds of all trials; every task of them learns from the sources anew."""
+    return setup * -(-trials // CHUNK) + trials * each
+
+
 def _sizes(scores, split):
     source, target = bp.split_models(scores, split, np.random.default_rng(0))
     return {"M": source.n_models, "P": target.n_models, "N": scores.n_items}
 
 
-# --- all together -----------------------------------------------------------------------------------------------------
+# --- all together ---------------------------------------------------------------------------------
 
 
 def protocol(settings):
-    """Table `protocol`: all methods of the field in one call, each benchmark and split in a new process."""
+    """Table `protocol`: all methods of the field in one call, scaled from a sample of trials.
+
+    Each benchmark and split has a process of its own.
+    """
     rows = []
     for scores in settings.benchmarks:
         for split in SPLITS:
             rows.append(_together(scores, split, settings))
             yield "protocol", rows[-1]
-    yield "protocol", _sum(rows)
-    if stored := _stored(settings):
-        yield from (("protocol", row) for row in [*stored, _sum(stored)])
+    table = pd.DataFrame(rows)
+    sums = table[["setup_cpu_s", "trial_cpu_s", "total_cpu_s", "wall_s_2_cores"]].sum()
+    peaks = table[["imports_mib", "peak_mib"]].max()
+    everything = {"benchmark": "all", "split": "all", "trials_measured": 0}
+    yield "protocol", everything | sums.to_dict() | peaks.to_dict()
 
 
 def _together(scores, split, settings):
@@ -94,65 +105,12 @@ def _together(scores, split, settings):
     args = scores, list(settings.field), split, settings.budget
     (first, some), before, peak = in_child(_one_and_some, args, trials)
     setup, each = setup_and_rest(pd.Series([first]), pd.Series([some]), trials, split)
-    all_trials = setup[0] + settings.trials * each[0]
-    size = {
-        "measured": "sample",
-        "benchmark": scores.name,
-        "split": split,
-        "trials_measured": trials,
-    }
-    costs = {"setup_cpu_s": setup[0], "trial_cpu_s": each[0], "total_cpu_s": all_trials}
-    costs["wall_s_2_cores"] = (all_trials + setup[0]) / 2  # either core makes its own set-up
-    return size | costs | {"imports_mib": before, "peak_mib": peak}
+    total = of_all(setup[0], each[0], settings.trials)
+    row = {"benchmark": scores.name, "split": split, "trials_measured": trials}
+    row |= {"setup_cpu_s": setup[0], "trial_cpu_s": each[0], "total_cpu_s": total}
+    return row | {"wall_s_2_cores": total / 2, "imports_mib": before, "peak_mib": peak}
 
 
 def _one_and_some(args, trials):
     _experiment(*args, 1)  # loads libraries
     return tuple(cpu_seconds(_experiment, *args, count)[0] for count in (1, trials))
-
-
-def _sum(rows):
-    table = pd.DataFrame(rows)
-    sums = table[["setup_cpu_s", "trial_cpu_s", "total_cpu_s", "wall_s_2_cores"]].sum(min_count=1)
-    peaks = table[["imports_mib", "peak_mib"]].max()
-    start = {
-        "measured": rows[0]["measured"],
-        "benchmark": "all",
-        "split": "all",
-        "trials_measured": 0,
-    }
-    return start | sums.to_dict() | peaks.to_dict()
-
-
-def _stored(settings):
-    """The same from the run that `make runs` stored, all trials run: rows, or none where there is no such run.
-
-    That run also makes its tables, and estimates by aipw_cross_fitted.
-    """
-    folder = runs.FOLDER / "protocol"
-    if not (folder / "costs.csv").exists() or not (folder / "run.json").exists():
-        return []
-    costs = pd.read_csv(folder / "costs.csv")
-    costs = costs[(costs["asked"] == settings.budget) & costs["split"].isin(SPLITS)]
-    costs = costs[costs["benchmark"].isin([scores.name for scores in settings.benchmarks])]
-    date = json.loads((folder / "run.json").read_text())["made"]["date"]
-    is_stale = " (other code)" if runs.state("protocol") else ""
-    rows = []
-    for (benchmark, split), part in costs.groupby(["benchmark", "split"], sort=False):
-        cpu, peak = part["cpu_s"].sum(), part["peak_mib"].max()
-        row = {"measured": f"make runs, {date}{is_stale}", "benchmark": benchmark, "split": split}
-        row |= {
-            "trials_measured": part["trials"].min(),
-            "setup_cpu_s": np.nan,
-            "trial_cpu_s": np.nan,
-        }
-        rows.append(
-            row
-            | {
-                "total_cpu_s": cpu,
-                "wall_s_2_cores": cpu / 2,
-                "imports_mib": np.nan,
-                "peak_mib": peak,
-            }
-        )
-    return rows

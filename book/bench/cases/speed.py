@@ -1,135 +1,121 @@
-"""The suite of pytest-benchmark in `speed/`, as tables: against peers and floors, and how the cost grows."""
+"""The core against peers and floors, and how its cost grows: the PROBLEMS, each in a process."""
 
-import json
-import subprocess
+import os
 import sys
-import tempfile
-from pathlib import Path
+from unittest import mock
 
-from measure import exponent, installed
+import numpy as np
 
-from .problems import PROBLEMS, label
+from ..measure import cpu_clock, elapsed, exponent, from_child, rates, wall_clock, working_memory
+from .problems import PROBLEMS, label, sizes
 
-SUITE = Path(__file__).parents[1] / "speed"
+LONG = 3.0  # seconds after which a run is measured once; else three times
+SHORT = 0.1  # seconds that a measurement lasts at least
 MIB = 2**20
 
 
 def speed(settings):
-    """Tables `speed`, a row per problem, size and subject, and `speed_growth`, the exponents of ours."""
-    if not installed("pytest_benchmark"):
-        raise SystemExit(
-            "The case `speed` needs pytest-benchmark: pip install -e '.[bench]' (see book/bench/README.md)"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "speed.json")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            str(SUITE),
-            "-p",
-            "no:cacheprovider",
-            "--benchmark-quiet",
-        ]
-        command += [f"--benchmark-json={path}", *["--tiny"] * settings.is_tiny]
-        subprocess.run(command, check=True)
-        found = json.loads(path.read_text())["benchmarks"]
-    for row in rows(found):
-        yield "speed", row
-    for row in growth(found):
+    """Tables `speed`, a row per problem, size and subject, and `speed_growth`, the exponents.
+
+    A problem that takes longer than the settings' limit is stopped; its rows until then are kept.
+    """
+    clock = wall_clock if settings.on_device else cpu_clock
+    at_best = rates(clock, 256 if settings.is_tiny else 2048)
+    seconds = {}
+    for case, problem in PROBLEMS.items():
+        if problem.is_of_host and settings.on_device:
+            continue
+        args = rows, case, settings.is_tiny, settings.on_device, at_best
+        try:
+            for row in from_child(*args, limit=settings.limit):
+                yield "speed", row
+                if row["subject"] == "ours":
+                    seconds[case, row["size"]] = row["seconds"]
+        except TimeoutError as error:
+            print(f"{case}: {error}", file=sys.stderr, flush=True)
+    for row in growth(seconds):
         yield "speed_growth", row
 
 
-def rows(found):
-    """The rows of `speed`, from the benchmarks of pytest-benchmark's JSON: ours, the others, then the floor."""
-    parts = {}
-    for one in found:
-        about = one["extra_info"]
-        parts.setdefault((about["name"], label(about["size"])), {})[about["subject"]] = one
-    for (case, size), part in parts.items():
-        ours = _seconds(part["ours"])
-        for subject, one in part.items():
-            about, stats = one["extra_info"], one["stats"]
-            times = {
-                "seconds": _seconds(one),
-                "least": stats["min"] / about["share"],
-                "most": stats["max"] / about["share"],
-            }
-            memory = (
-                _memory(about) if subject == "ours" else {"memory_mib": None, "matrix_mib": None}
-            )
-            row = {
-                "case": case,
-                "size": size,
-                "subject": subject,
-                "what": about["work"],
-                "share": about["share"],
-            }
-            yield (
-                row | times | {"rounds": stats["rounds"], "ratio": times["seconds"] / ours} | memory
-            )
-        if floor := _floor(part):
-            what, seconds = floor
-            row = {
-                "case": case,
-                "size": size,
-                "subject": "floor",
-                "what": what,
-                "share": 1.0,
-                "seconds": seconds,
-            }
-            yield row | {
-                "least": None,
-                "most": None,
-                "rounds": 0,
-                "ratio": seconds / ours,
-                "memory_mib": None,
-                "matrix_mib": None,
-            }
+def rows(case, is_tiny, on_device, at_best):
+    """The rows of one problem: at each size ours, the others, and the floor."""
+    clock = wall_clock if on_device else cpu_clock
+    for size, with_peer in sizes(case, is_tiny, on_device):
+        work = PROBLEMS[case].work(size)
+        memory = working_memory(work.ours)[1]
+        ours = times(work.ours, clock)
+        found = [_row("ours", "", ours)]
+        if work.matrix:
+            found[0] |= {"memory_mib": memory / MIB, "matrix_mib": work.matrix / MIB}
+        if with_peer and work.peer:
+            found.append(_row("peer", work.peer_name, times(work.peer, clock), work.share))
+        if on_device:
+            found.append(_row("cores", "", _on_host(case, size, clock)))
+        if work.solve:
+            found.append(_row("solve", work.solve_name, times(work.solve, clock)))
+        found += floor(work, at_best, found[-1])
+        for row in found:
+            row["ratio"] = row["seconds"] / found[0]["seconds"]
+            yield {"case": case, "size": label(size)} | row
 
 
-def _seconds(one):
-    return one["stats"]["median"] / one["extra_info"]["share"]
+def times(run, clock):
+    """The seconds of a call: once if it takes long, else three times, each the mean of some."""
+    first = elapsed(run, clock)
+    if first >= LONG:
+        return [first]
+    count = max(1, min(int(SHORT / max(first, 1e-6)), 1000))
+    return [elapsed(run, clock, count) for _ in range(3)]
 
 
-def _memory(about):
-    """Working memory beside the input, and the score matrix, in MiB; None for a problem without a matrix."""
-    matrix = about["matrix"]
-    return {
-        "memory_mib": about["memory"] / MIB if matrix else None,
-        "matrix_mib": matrix / MIB if matrix else None,
-    }
+def _on_host(case, size, clock):
+    """The seconds of the same with NumPy on all cores of the host."""
+    with mock.patch.dict(os.environ, BENCHPRED_BACKEND="numpy"):
+        work = PROBLEMS[case].work(size)
+        return times(work.cores or work.ours, clock)
 
 
-def _floor(part):
-    """What bounds the time from below, and the seconds: operations or bytes at the machine's rates, and the solves."""
-    about = part["ours"]["extra_info"]
-    by = {
-        "operations": about["operations"] / about["rate"],
-        "bytes": about["bytes"] / about["copy"],
-    }
+def _row(subject, what, seconds, share=1.0):
+    """What was run, the share of the work that it was, and the seconds of the whole work."""
+    seconds = np.array(seconds) / share
+    row = {"subject": subject, "what": what, "share": share, "seconds": np.median(seconds)}
+    row |= {"least": seconds.min(), "most": seconds.max(), "rounds": len(seconds)}
+    return row | dict.fromkeys(("ratio", "memory_mib", "matrix_mib"))
+
+
+def floor(work, at_best, last):
+    """The row of what bounds the time from below, if anything is known to: a list.
+
+    Operations or bytes at the machine's rates, and the solve, whose row is the `last` one.
+    """
+    by = {}
+    for what in ("operations", "bytes"):
+        count = getattr(work, what)
+        by[what] = (count() if callable(count) else count) / at_best[what]
     what = max(by, key=by.get)
-    solve = _seconds(part["solve"]) if "solve" in part else 0.0
-    names = [what] * (by[what] > 0) + (
-        [part["solve"]["extra_info"]["work"]] if "solve" in part else []
-    )
-    return (" + ".join(names), by[what] + solve) if names else None
+    names = [what] if by[what] > 0 else []
+    solve = 0.0
+    if last["subject"] == "solve":
+        names.append(last["what"])
+        solve = last["seconds"]
+    if not names:
+        return []
+    row = _row("floor", " + ".join(names), [by[what] + solve])
+    return [row | {"least": None, "most": None, "rounds": 0}]
 
 
-def growth(found):
-    """The rows of `speed_growth`: for each problem and variable the slope of log seconds on log variable."""
-    ours = [one for one in found if one["extra_info"]["subject"] == "ours"]
+def growth(seconds):
+    """The rows of `speed_growth`, the slopes of log seconds on log variable.
+
+    `seconds` of ours are by problem and size; a curve that is not whole has no row.
+    """
     for case, problem in PROBLEMS.items():
-        seconds = {
-            label(one["extra_info"]["size"]): _seconds(one)
-            for one in ours
-            if one["extra_info"]["name"] == case
-        }
         for letter, values in problem.curves.items():
-            points = [(x, seconds.get(label(problem.base | {letter: x}))) for x in values]
-            x, y = zip(*points)
-            if None in y:  # a tiny run
+            at = [(case, label(problem.base | {letter: value})) for value in values]
+            if not all(place in seconds for place in at):
                 continue
-            others = {other: value for other, value in problem.base.items() if other != letter}
-            row = {"case": case, "variable": letter} | exponent(x, y)
-            yield row | {"least": x[0], "most": x[-1], "points": len(x), "fixed": label(others)}
+            fixed = {other: value for other, value in problem.base.items() if other != letter}
+            row = {"case": case, "variable": letter}
+            row |= exponent(values, [seconds[place] for place in at])
+            span = {"least": values[0], "most": values[-1], "points": len(values)}
+            yield row | span | {"fixed": label(fixed)}
