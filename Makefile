@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH_PYTHON ?= $(BIN)/python
 STAMP := $(VENV)/.installed
+BUILD := $(BIN)/python -m benchpred_book.build
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book html runs bench bench-gpu test check lab clean
+.PHONY: help setup book html runs bench bench-gpu lint test pages check lab clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -25,17 +27,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[book,test]"
 	@touch $@
 
-book: setup ## execute every chapter whose data can be had, then build the book
-	@$(BIN)/python book/tools/make_runs.py --stale
-	@$(BIN)/python book/tools/execute.py run
-	@$(BIN)/python book/tools/build.py
+book: setup ## execute the stale chapters, then build the pages (ARGS=--all: every chapter, compared with the commit)
+	@$(BUILD) book $(ARGS)
 
-html: setup ## build the book from the stored outputs: no data, no network
-	@$(BIN)/python book/tools/execute.py sync
-	@$(BIN)/python book/tools/build.py
+html: setup ## build the pages from the stored outputs: no data, no network
+	@$(BUILD) html
 
 runs: setup ## compute the stored runs anew from the data (50 minutes on 2 cores; ARGS="protocol": one of them)
-	@$(BIN)/python book/tools/make_runs.py $(ARGS)
+	@$(BUILD) runs $(ARGS)
 
 bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the peers: see book/bench/README.md)
 	@$(BENCH_PYTHON) book/bench/bench.py $(ARGS)
@@ -43,15 +42,22 @@ bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl"; the 
 bench-gpu: setup ## the same on a GPU, for its own tables (BENCH_PYTHON: one that has CuPy and the peers)
 	@BENCHPRED_BACKEND=cupy $(BENCH_PYTHON) book/bench/bench.py $(or $(ARGS),--only large speed)
 
-test: setup ## run the tests (ARGS="-k pattern" for some of them)
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
+lint: setup ## check the style and the format of the code
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
 
-check: setup ## execute every chapter anew and compare the numbers with the stored ones
-	@$(BIN)/python book/tools/execute.py check
+test: setup ## run the tests, which execute no chapter (ARGS="-k pattern" for some of them)
+	@$(PYTEST) -m "not browser and not ci" $(ARGS)
+
+pages: setup ## test the built pages, in a real browser where there is one
+	@$(PYTEST) tests/book $(ARGS)
+
+check: setup ## execute every chapter anew, compare the numbers with the stored ones, and store nothing
+	@$(BUILD) check $(ARGS)
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 clean: ## remove what was built (the environment stays; to remove it too: rm -rf .venv)
-	rm -rf _build build *.egg-info .pytest_cache .hypothesis notebooks/.*.partial notebooks/.ipynb_checkpoints
+	rm -rf _build build *.egg-info .pytest_cache .hypothesis .ruff_cache notebooks/.*.partial notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +

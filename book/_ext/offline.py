@@ -1,18 +1,22 @@
-"""Put into the built book what its pages would otherwise load from the network: MathJax, and Vega for the charts."""
+"""Put into the built book what its pages would load from the network: MathJax and Vega."""
 
 import importlib.util
 import shutil
 from pathlib import Path
 
 MATHJAX = "tex-mml-chtml.js"
-# Of MathJax's 24 MB: the program, the fonts it sets formulas in, and the TeX macros it loads when a page uses them.
+# Of MathJax's 24 MB: the program, the fonts it sets formulas in, and the TeX macros it may load.
 MATHJAX_PARTS = [MATHJAX, "output/chtml/fonts/woff-v2/*.woff", "input/tex/extensions/*.js"]
 VEGA_BUNDLE = "vega-bundle.js"
+# A search result may point to an anchor without text, for which Sphinx makes no summary (null) and
+# then appends it; the text of the page serves instead.
+SEARCH = "searchtools.js"
+ANCHOR_TEXT = "if (anchorContent) return anchorContent.textContent;"
 LANGUAGES = {"notebooks/zh_intro": "zh-CN"}  # of pages that are not in the book's own
 
 
 def mathjax_folder() -> Path:
-    """Where the package sphinx-mathjax-offline keeps MathJax; its module is no valid Python name."""
+    """Where the package sphinx-mathjax-offline keeps MathJax (its module has no valid name)."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None:
         raise RuntimeError("the package sphinx-mathjax-offline is not installed: run `make setup`")
@@ -35,8 +39,7 @@ def copy_mathjax(target: Path) -> None:
 def vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed in one script that defines ``window.vegaEmbed``."""
     import vl_convert
-
-    from benchpred_utils.charts import vega_lite_version
+    from benchpred_book.stored_charts import vega_lite_version
 
     script = vl_convert.javascript_bundle(
         "window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version()
@@ -55,12 +58,23 @@ def write_assets(app, exception) -> None:
     static = Path(app.outdir, "_static")
     copy_mathjax(static / "mathjax")
     (static / VEGA_BUNDLE).write_text(vega_bundle(), encoding="utf-8")
+    mend_search(static / SEARCH)
+
+
+def mend_search(script: Path) -> None:
+    """Let a search result whose anchor has no text show the text of its page."""
+    text = script.read_text(encoding="utf-8")
+    if ANCHOR_TEXT not in text:
+        raise RuntimeError(f"{SEARCH} is another one: does it still append an empty summary?")
+    mended = ANCHOR_TEXT.replace("(anchorContent)", "(anchorContent?.textContent.trim())")
+    script.write_text(text.replace(ANCHOR_TEXT, mended), encoding="utf-8")
 
 
 def mend_page(app, pagename, templatename, context, doctree) -> None:
-    """Mend what other extensions leave in a page: a script of Thebe's, twice, and a list whose items are none.
+    """Mend what other extensions leave in a page: a script of Thebe's, and a list without items.
 
-    Thebe would fetch its program from a CDN; the roles are those that a screen reader wants of a bibliography.
+    Thebe would fetch its program from a CDN; the roles are those that a screen reader wants of a
+    bibliography.
     """
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _described(script)]
@@ -72,7 +86,8 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
 
 def _described(script) -> str:
     """The address and the text of a script, in small letters."""
-    return f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {}).get('body', '')}".lower()
+    body = getattr(script, "attributes", {}).get("body", "")
+    return f"{getattr(script, 'filename', script)} {body}".lower()
 
 
 def setup(app):

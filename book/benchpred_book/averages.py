@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from benchpred_utils.summary import holm
 from scipy.special import ndtr, ndtri
+
+from benchpred_utils.summary import holm
 
 
 def mean_changes(changes):

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-
-pytest.importorskip("jupytext")
-import pairs
 from test_ledger import CLAIMS, LEDGER, VERDICTS, outputs, rows
+
+from benchpred_book.build import pairs
 
 PAGE = "zh_intro"
 CHINESE = dict(zip(VERDICTS, ("成立", "部分成立", "不成立", "现有数据无法检验"), strict=True))

@@ -6,20 +6,54 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import browser
+import nbformat
 import pytest
 
-pytest.importorskip("jupyter_book")
-import keys
-import pairs
+from benchpred_book import repository
+from benchpred_book.build import pairs
 
+pytestmark = pytest.mark.browser  # `make pages`, after `make book` or `make html`
 PHONE, DESK = 390, 1280
 MATHJAX, VEGA = "_static/mathjax/tex-mml-chtml.js", "_static/vega-bundle.js"
 
 
 def page_names():
     """Every page that a reader can open, by its address in the book."""
-    contents = pairs.yaml.safe_load((keys.ROOT / "_toc.yml").read_text())
-    return [f"{page}.html" for page in pairs._pages(contents)] + ["search.html", "genindex.html"]
+    return [f"{page}.html" for page in pairs.pages()] + ["search.html", "genindex.html"]
+
+
+@pytest.fixture(scope="session")
+def book():
+    """The folder of the built pages."""
+    folder = repository.root() / "_build" / "html"
+    assert (folder / "index.html").exists(), "the pages are not built: make html"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chrome():
+    """A Chromium that can reach nothing but this machine; skips, saying so, where there is none."""
+    why = browser.missing()
+    if why and browser.REQUIRED:
+        pytest.fail(f"the browser is required here, and missing: {why}")
+    if why:
+        pytest.skip(f"the pages were not opened in a browser: {why}")
+    with browser.chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def address(book):
+    with browser.served(book) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chart_page(book):
+    """The page with the most charts."""
+    pages = book.rglob("notebooks/*.html")
+    count = {path: path.read_text(encoding="utf-8").count("benchpred-chart") for path in pages}
+    return max(count, key=count.get).relative_to(book).as_posix()
 
 
 # Without a browser
@@ -101,6 +135,22 @@ def test_every_stored_chart_is_in_its_page(book):
         assert page.count('class="benchpred-chart"') == n_charts
 
 
+def test_the_buttons_are_those_of_the_building_repository(book):
+    page = (book / "notebooks" / "index.html").read_text(encoding="utf-8")
+    address = repository.address()
+    if address:
+        owner = address.split("/", 3)[3]
+        assert f"https://mybinder.org/v2/gh/{owner}/{repository.commit()}" in page
+    else:
+        assert "mybinder.org" not in page and "issues/new" not in page
+
+
+def test_the_notebooks_of_the_pages_fetch_the_book_on_colab_where_there_is_an_address(book):
+    for path in (book / "_sources" / "notebooks").glob("*.ipynb"):
+        ids = [cell.get("id") for cell in nbformat.read(path, as_version=4).cells]
+        assert ids.count("colab") == bool(repository.address())
+
+
 # In a browser
 
 
@@ -123,7 +173,6 @@ def faults(page, complaints, outside) -> list[str]:
     return found + browser.accessibility_faults(page)
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize("width", [DESK, PHONE])
 @pytest.mark.parametrize("name", page_names())
 def test_the_page_is_right_in_light_and_dark(chrome, address, name, width):
@@ -134,7 +183,6 @@ def test_the_page_is_right_in_light_and_dark(chrome, address, name, width):
             assert opened[0].evaluate("document.documentElement.dataset.theme") == scheme
 
 
-@pytest.mark.browser
 def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_page):
     loads = []
     with browser.open_page(chrome, f"{address}/{chart_page}") as (page, complaints, _):
@@ -151,7 +199,6 @@ def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_
         assert len(loads) == 1 and complaints == []
 
 
-@pytest.mark.browser
 def test_without_javascript_the_pictures_are_seen(chrome, address, chart_page):
     with browser.open_page(chrome, f"{address}/{chart_page}", javascript=False) as (
         page,
@@ -164,7 +211,6 @@ def test_without_javascript_the_pictures_are_seen(chrome, address, chart_page):
         assert outside == []
 
 
-@pytest.mark.browser
 def test_when_vega_fails_the_pictures_stay(chrome, address, chart_page):
     with browser.open_page(chrome, f"{address}/search.html") as (page, complaints, _):
         page.route(f"**/{VEGA}", lambda route: route.abort())
@@ -174,14 +220,15 @@ def test_when_vega_fails_the_pictures_stay(chrome, address, chart_page):
         assert any("stay pictures" in text for text in complaints)
 
 
-@pytest.mark.browser
 def test_the_search_finds_a_word_of_the_text(chrome, address):
     with browser.open_page(chrome, f"{address}/search.html?q=core+set") as (page, complaints, _):
-        page.wait_for_selector("#search-results li a", timeout=20_000)
+        page.wait_for_function("document.querySelector('.search-summary').innerText", timeout=60_000)
+        page.wait_for_load_state("networkidle")  # the summaries are taken from the pages found
+        results = page.locator("#search-results li")
+        assert results.count() == results.locator("p.context").count() > 0
         assert complaints == []
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -201,3 +248,65 @@ def test_a_bad_page_is_found(chrome, tmp_path, monkeypatch, body, fault):
     )
     with browser.served(tmp_path) as own, browser.open_page(chrome, f"{own}/index.html") as opened:
         assert any(fault in found for found in faults(*opened))
+
+
+# On paper
+
+PAPER = """() => {
+  const seen = node => node.getClientRects().length > 0 && getComputedStyle(node).visibility === 'visible';
+  const all = selector => [...document.querySelectorAll(selector)];
+  const article = document.querySelector('.bd-article').getBoundingClientRect();
+  const rgb = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const ink = all('.bd-article :is(p, li, td, th, figcaption, h2, pre)').filter(seen)
+    .map(node => Math.max(...rgb(getComputedStyle(node).color)));
+  return {
+    around: all('.bd-sidebar-primary, .bd-sidebar-secondary, .bd-header, .bd-header-article, .bd-footer, .copybtn')
+      .filter(seen).map(node => node.className),
+    width: article.width / document.documentElement.clientWidth,
+    cut: all('.bd-article :is(pre, table, .benchpred-chart, img)').filter(seen)
+      .filter(node => node.getBoundingClientRect().right > article.right + 2 || node.scrollWidth > node.clientWidth + 2)
+      .map(node => node.outerHTML.slice(0, 120)),
+    charts: all('.benchpred-chart').length,
+    pictures: all('.benchpred-chart img').filter(seen).length,
+    canvases: all('.benchpred-canvas').filter(seen).length,
+    solutions: all('.solution').length,
+    open: all('.solution').filter(node => [...node.querySelectorAll('p:not(.admonition-title), pre')].every(
+      part => part.closest('details') || seen(part) && getComputedStyle(part).opacity === '1')).length,
+    paper: rgb(getComputedStyle(document.body).backgroundColor),
+    palest: Math.max(...ink),
+  };
+}"""
+A4_PIXELS = 680  # the width of the text on A4, in pixels of CSS
+
+
+def on_paper(opened, scheme):
+    """What a page looks like in print, its folds closed and its scripts done."""
+    page, _, _ = opened
+    page.wait_for_function(
+        "[...document.querySelectorAll('.benchpred-chart')].every(b => b.dataset.state || !b.clientWidth)"
+    )
+    page.emulate_media(media="print", color_scheme=scheme)
+    page.wait_for_timeout(300)
+    return page.evaluate(PAPER)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in page_names() if name.startswith(("notebooks/", "book/"))]
+)
+def test_a_printed_page_is_readable(chrome, address, name):
+    """No sidebars, the whole width, nothing cut off, charts as pictures, solutions open; dark pages print as light."""
+    with browser.open_page(chrome, f"{address}/{name}", A4_PIXELS, "dark") as opened:
+        paper = on_paper(opened, "dark")
+    assert (paper["around"], paper["cut"], paper["canvases"]) == ([], [], 0)
+    assert paper["width"] > 0.98
+    assert paper["pictures"] == paper["charts"] and paper["open"] == paper["solutions"]
+    assert paper["paper"] == [255, 255, 255] and paper["palest"] < 130
+
+
+def test_a_page_without_styles_for_paper_is_found(chrome, address, chart_page):
+    """The negative control: without the book's own styles the checks above fail."""
+    with browser.open_page(chrome, f"{address}/search.html", A4_PIXELS, "dark") as opened:
+        opened[0].route("**/custom.css*", lambda route: route.abort())
+        opened[0].goto(f"{address}/{chart_page}")
+        paper = on_paper(opened, "dark")
+    assert paper["cut"] and paper["palest"] > 130 and paper["open"] < paper["solutions"]

@@ -5,9 +5,8 @@ import re
 
 import pytest
 
-pytest.importorskip("jupytext")
-import keys
-import pairs
+from benchpred_book import repository
+from benchpred_book.build import pairs
 
 CLAIMS = range(1, 19)
 COLUMNS = ("claim", "measured", "interval", "verdict", "chapter")
@@ -41,7 +40,8 @@ def sections(written: str) -> dict[int, str]:
 
 
 def chapter_labels() -> set[str]:
-    files = [*keys.NOTEBOOKS.glob("*.md"), *(keys.ROOT / "book").glob("*.md")]
+    root = repository.root()
+    files = [*root.glob("notebooks/*.md"), *root.glob("book/pages/*.md")]
     texts = (file.read_text(encoding="utf-8") for file in files)
     return {
         label

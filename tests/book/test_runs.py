@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import benchpred_utils as bp
-from benchpred_utils import inference, keys, protocols, runs
-from benchpred_utils.protocols import Experiment
+from benchpred_book import code, protocols, runs
+from benchpred_book.protocols import Experiment
+from benchpred_utils import summary
 
 CHEAP = ("random_sampling", "random_sampling_learn", "aipw")
 TINY = (
@@ -22,7 +23,7 @@ def tiny(monkeypatch, tmp_path, matrix):
     """A run of two experiments on simulated scores, kept in a folder of its own."""
     monkeypatch.setitem(protocols.SCORES, "tiny", lambda: bp.Scores(matrix, name="tiny"))
     monkeypatch.setitem(runs.RUNS, "tiny", (TINY, ("digits_zoo",)))
-    monkeypatch.setattr(runs, "FOLDER", tmp_path)
+    monkeypatch.setenv("BENCHPRED_RUNS", str(tmp_path))
     return tmp_path / "tiny"
 
 
@@ -44,16 +45,16 @@ def test_what_is_made_is_what_is_loaded(tiny):
 def test_the_tables_are_those_of_the_records(tiny):
     tables = make()
     found = protocols.records(TINY[0])
-    expected = inference.summarise(found)
-    summary = tables["summary"]
-    assert summary.method.tolist() == [
+    expected = summary.summarise(found)
+    made = tables["summary"]
+    assert made.method.tolist() == [
         *CHEAP,
         "k_center_greedy",
     ]  # random_sampling's row is not repeated
-    assert summary.gap[:3].tolist() == pytest.approx(expected.gap.tolist())
-    assert set(zip(summary.asked, summary.budget)) == {(50, 50), (0.2, 12)}
+    assert made.gap[:3].tolist() == pytest.approx(expected.gap.tolist())
+    assert set(zip(made.asked, made.budget)) == {(50, 50), (0.2, 12)}
     assert set(tables["models"].asked) == {50} and len(tables["models"]) == len(
-        inference.per_model(found)
+        summary.per_model(found)
     )
     changes = tables["changes"].set_index("method")
     assert set(changes.index) == {*CHEAP, "k_center_greedy"} - {"random_sampling"}
@@ -80,7 +81,7 @@ def test_a_run_that_does_not_belong_is_refused(tiny, monkeypatch, what):
     if what == "settings":
         monkeypatch.setitem(runs.RUNS, "tiny", (TINY[:1], ("digits_zoo",)))
     elif what == "code":
-        monkeypatch.setattr(runs, "_code", lambda: "another")
+        monkeypatch.setattr(runs.code, "key", lambda modules: "another")
     elif what == "data":
         monkeypatch.setitem(runs.RUNS, "tiny", (TINY, ("gsm8k",)))
     elif what == "tables":
@@ -136,9 +137,11 @@ def test_an_unknown_run_is_named():
 
 
 def test_the_code_of_a_run_is_what_its_experiments_import():
-    needed = keys.needed_modules("protocols")
-    assert {"experiments", "estimators", "irt", "optimised", "data", "backend"} <= set(needed)
-    assert not {"charts", "runs", "similarity"} & set(needed)
+    needed = set(code.reached(modules=["benchpred_book.protocols", "benchpred_utils.summary"]))
+    statistics = ("experiments", "estimators", "irt", "optimised", "data", "backend")
+    assert {f"benchpred_utils.{name}" for name in statistics} <= needed
+    others = {"benchpred_book.charts", "benchpred_book.runs", "benchpred_utils.similarity"}
+    assert not others & needed
 
 
 def test_every_method_is_in_the_runs():
@@ -157,13 +160,14 @@ def test_every_method_is_in_the_runs():
 def test_the_stored_run_belongs_to_this_code(name):
     assert runs.state(name) == []
     experiments, _ = runs.RUNS[name]
-    summary = runs.load(name)["summary"]
-    assert len(summary) == sum(len(experiment.methods) for experiment in experiments)
-    made = json.loads((runs.FOLDER / name / "run.json").read_text())["made"]
+    rows = runs.load(name)["summary"]
+    assert len(rows) == sum(len(experiment.methods) for experiment in experiments)
+    made = json.loads((runs.folder(name) / "run.json").read_text())["made"]
     assert made["worker_peak_mib"] < 2048
 
 
 @pytest.mark.data
+@pytest.mark.ci
 @pytest.mark.parametrize("name", list(runs.RUNS))
 def test_a_random_sample_of_the_stored_rows_comes_out_again(name, load):
     """Other rows each day.  On another processor a tie may fall otherwise: a tenth of the Monte Carlo error is allowed."""
@@ -178,7 +182,7 @@ def test_a_random_sample_of_the_stored_rows_comes_out_again(name, load):
         len(experiments), max(1, 600 // experiments[0].trials), replace=False
     ):
         experiment = experiments[i]
-        again = inference.summarise(protocols.records(experiment)).set_index("method")
+        again = summary.summarise(protocols.records(experiment)).set_index("method")
         for method in experiment.methods:
             row = stored.loc[experiment.scores, experiment.split, experiment.budget, method]
             tolerance = 1e-5 + 0.05 * (row.gap_high - row.gap_low)

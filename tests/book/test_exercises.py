@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchpred_utils.exercises import Check
+from benchpred_book import Check
 
 
 @given(st.floats(-1e4, 1e4), st.sampled_from([0.01, 0.1, 1.0, 5.0]), st.floats(-0.49, 0.49))
@@ -24,18 +24,16 @@ def test_words_and_whole_numbers():
     assert Check.of("ex", "true").matches(True) and not Check.of("ex", 1).matches(True)
 
 
-def test_the_verdict_is_printed_and_the_answer_is_not(capsys):
+def test_the_verdict_and_what_was_given_are_printed_and_the_answer_is_not(capsys):
     check = Check.of("ex-a", 4.2, step=0.1)
     check(...)
     check(9)
     check(4.2)
-    printed = capsys.readouterr().out.splitlines()
-    assert [
-        "not answered yet" in printed[0],
-        "not right yet" in printed[1],
-        "right." in printed[2],
-    ] == [True] * 3
-    assert "4.2" not in "".join(printed[:2]) + repr(check)
+    empty, wrong, right = capsys.readouterr().out.splitlines()
+    assert empty.startswith("ex-a: not answered yet")
+    assert wrong.startswith("ex-a: not right yet: 9. ")
+    assert right == "ex-a: right: 4.2"
+    assert "4.2" not in empty + wrong + repr(check)
 
 
 def test_the_same_answer_to_another_exercise_has_another_fingerprint():

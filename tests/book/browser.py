@@ -71,6 +71,16 @@ def find_chromium() -> str | None:
     return own or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
+def missing() -> str:
+    """Why no page can be opened in a browser, or ""."""
+    try:
+        import axe_playwright_python  # noqa: F401
+        import playwright.sync_api  # noqa: F401
+    except ImportError as error:
+        return f"{error.name} is not installed"
+    return "" if find_chromium() else "no Chromium on the PATH, nor in $BENCHPRED_CHROMIUM"
+
+
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass

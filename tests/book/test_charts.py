@@ -14,9 +14,10 @@ import pytest
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_utils import charts
+from benchpred_book import charts, stored_charts
+from benchpred_book.averages import mean_changes
 
-pytest.importorskip("vl_convert")
+charts.enable()
 
 
 def curve(values=(1.0, 2.0, 3.0), **properties):
@@ -25,12 +26,18 @@ def curve(values=(1.0, 2.0, 3.0), **properties):
 
 
 def stored(chart):
-    return charts.stored_output(chart.to_dict())
+    return stored_charts.stored_output(chart.to_dict())
 
 
 def test_the_package_does_not_import_altair():
     code = "import sys, benchpred_utils; sys.exit('altair' in sys.modules or 'vl_convert' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_nothing_is_switched_on_at_import():
+    code = "import altair; from benchpred_book import charts; print(altair.theme.active)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "default"
 
 
 def test_the_theme_is_on_and_valid():
@@ -77,7 +84,7 @@ def test_data_sets_keep_their_rows_in_a_layered_facet():
     data = pd.DataFrame({"n": [1, 2, 1, 2], "error": [0.123456789, 2, 3, 4], "m": list("aabb")})
     line = alt.Chart(data).mark_line().encode(x="n", y="error")
     rule = alt.Chart(pd.DataFrame({"y": [1]})).mark_rule().encode(y="y")
-    spec = charts.stable(
+    spec = stored_charts.stable(
         ((line + line.mark_point()) | rule).properties(description="Two.").to_dict()
     )
     names = set(re.findall(r'"name": "(data-[^"]*)"', json.dumps(spec)))
@@ -88,7 +95,7 @@ def test_data_sets_keep_their_rows_in_a_layered_facet():
 def test_the_picture_of_a_chart_that_fills_its_container_has_a_width():
     data, metadata = stored(curve(description="A line.", width="container"))
     assert metadata["benchpred_chart"]["spec"]["width"] == "container"
-    assert float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1]) >= charts.STATIC_WIDTH
+    assert float(re.search(r'width="([\d.]+)"', data["image/svg+xml"])[1]) >= stored_charts.STATIC_WIDTH
 
 
 def test_the_page_gets_both_and_nothing_ends_its_script_early():
@@ -96,7 +103,7 @@ def test_the_page_gets_both_and_nothing_ends_its_script_early():
     output = SimpleNamespace(
         mime_type="image/svg+xml", content=data["image/svg+xml"], output_metadata=metadata
     )
-    (node,) = charts.ChartRenderer.handle_mime(None, output, False)
+    (node,) = stored_charts.ChartRenderer.handle_mime(None, output, False)
     page = node.astext()
     assert page.count("</script>") == 1 and "&quot;line&quot;" in page
     assert (
@@ -110,7 +117,7 @@ def test_the_page_gets_both_and_nothing_ends_its_script_early():
 
 def test_other_outputs_are_left_alone():
     other = SimpleNamespace(mime_type="image/svg+xml", content="<svg/>", output_metadata={})
-    assert charts.ChartRenderer.handle_mime(None, other, False) is None
+    assert stored_charts.ChartRenderer.handle_mime(None, other, False) is None
 
 
 def test_the_renderer_is_chosen_by_the_environment(monkeypatch):
@@ -192,7 +199,7 @@ def test_method_dots_have_a_panel_per_benchmark_and_intervals_within_the_axis():
     table = changes().rename(columns={"change": "gap", "low": "gap_low", "high": "gap_high"})
     chart = charts.method_dots(table, "gap", "gap", alt.Scale(domain=[-0.3, 2.2]), reference=0)
     spec = chart.properties(description="Dots.").to_dict()
-    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    texts = re.findall(r">([^<>]+)</text>", stored_charts.stored_output(spec)[0]["image/svg+xml"])
     assert {"MATH", "MMLU", "AIPW", "lasso", "p-IRT"} <= set(texts)
     cells = next(rows for rows in spec["datasets"].values() if "how" in rows[0])
     assert min(row["low"] for row in cells) == -0.3 and max(row["high"] for row in cells) == 2.2
@@ -212,11 +219,11 @@ def test_budget_curves_mark_the_points_of_fewer_trials_and_leave_repeated_budget
         "lasso": "rest",
     }
     assert all(row["few"] == (row["budget"] == 20) for row in cells)
-    assert charts.stored_output(spec)[0]["image/svg+xml"].count("<svg") == 1
+    assert stored_charts.stored_output(spec)[0]["image/svg+xml"].count("<svg") == 1
 
 
 def test_the_mean_change_has_the_interval_of_independent_benchmarks():
-    mean = bp.inference.mean_changes(changes()).set_index("method")
+    mean = mean_changes(changes()).set_index("method")
     assert np.allclose(mean.change, [-0.1, 2.0, 0.0])
     assert np.allclose(
         mean.high - mean.change, 0.5 / 2
@@ -228,7 +235,7 @@ def test_the_mean_change_has_the_interval_of_independent_benchmarks():
 
 def test_the_heat_table_has_every_number_and_the_families_as_rows():
     spec = charts.change_heat(changes()).properties(description="A heat table.").to_dict()
-    texts = re.findall(r">([^<>]+)</text>", charts.stored_output(spec)[0]["image/svg+xml"])
+    texts = re.findall(r">([^<>]+)</text>", stored_charts.stored_output(spec)[0]["image/svg+xml"])
     assert [texts.count(number) for number in ("−10", "+200", "+0")] == [
         3,
         3,

@@ -1,0 +1,1 @@
+"""The book's build: chapters are executed, stamped, compared and made into pages."""

@@ -1,0 +1,320 @@
+"""What the book's charts share: names, colours, and the three large charts of many methods."""
+
+import json
+from itertools import cycle
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from benchpred_utils import methods
+from benchpred_utils.methods import METHODS
+
+from .averages import mean_changes
+from .theme import INK, NEUTRAL, PALETTE, enable
+
+__all__ = [
+    "BENCHMARK_LABELS",
+    "METHOD_COLORS",
+    "METHOD_FAMILIES",
+    "METHOD_LABELS",
+    "NEUTRAL",
+    "PALETTE",
+    "budget_curves",
+    "change_heat",
+    "enable",
+    "family",
+    "family_scale",
+    "label",
+    "method_dots",
+    "method_scale",
+    "styles",
+]
+
+# Methods that have the same colour in every chapter; others get a free one of the palette.
+METHOD_COLORS = {
+    "random_sampling": "#56B4E9",
+    "k_center_greedy": "#D55E00",
+    "random_sampling_learn": "#E69F00",
+    "aipw": "#CC79A7",
+    "aipw_cross_fitted": "#0072B2",
+    "sequential_stratification": "#009E73",
+}
+BENCHMARK_LABELS = {
+    "openbookqa": "OpenBookQA",
+    "gsm8k": "GSM8K",
+    "legalbench": "LegalBench",
+    "math": "MATH",
+    "medqa": "MedQA",
+    "mmlu": "MMLU",
+    "abstract_algebra": "abstract algebra",
+    "mmlu_math": "MMLU math",
+    "mmlu_math_systems": "MMLU math, with systems",
+    "swe_bench_verified": "SWE-bench Verified",
+    "bigcodebench": "BigCodeBench",
+    "mmlu_pro": "MMLU-Pro",
+    "digits_zoo": "digits zoo",
+}
+METHOD_LABELS = {name: method.label for name, method in METHODS.items()}
+# The families in the order of their colours (sixteen colours can't be told apart, five can).
+_FAMILIES = (
+    methods.RANDOM,
+    methods.ACROSS,
+    methods.WEIGHTS,
+    methods.REPRESENTATIVES,
+    methods.ITEM_RESPONSE,
+    *(method.family for method in METHODS.values()),
+)
+METHOD_FAMILIES = {
+    family: tuple(name for name, method in METHODS.items() if method.family == family)
+    for family in dict.fromkeys(_FAMILIES)
+}
+OTHER = "other"
+
+
+def label(name: str) -> str:
+    """The plain name of a method."""
+    return METHOD_LABELS.get(name, name.replace("_", " "))
+
+
+def family(name: str) -> str:
+    """The family of a method, a key of METHOD_FAMILIES, or "other"."""
+    return METHODS[name].family if name in METHODS else OTHER
+
+
+def family_scale() -> alt.Scale:
+    """The colour scale of the families of methods."""
+    return alt.Scale(domain=list(METHOD_FAMILIES), range=PALETTE[: len(METHOD_FAMILIES)])
+
+
+def method_scale(names) -> alt.Scale:
+    """The colour scale of the methods `names`, in their order; its domain are their labels."""
+    used = {METHOD_COLORS.get(name) for name in names}
+    free = cycle([color for color in PALETTE if color not in used] or PALETTE)
+    colors = [METHOD_COLORS.get(name) or next(free) for name in names]
+    return alt.Scale(domain=[label(name) for name in names], range=colors)
+
+
+def styles(names, columns=3):
+    """Colour and shape of methods as channels of the field "how" (their labels), one legend."""
+    legend = alt.Legend(title=None, orient="top", columns=columns)
+    shapes = cycle(["circle", "square", "triangle-up", "cross", "diamond"])
+    shape = alt.Scale(domain=[label(name) for name in names], range=[next(shapes) for _ in names])
+    return {
+        "color": alt.Color("how:N", scale=method_scale(names), legend=legend),
+        "shape": alt.Shape("how:N", scale=shape, legend=legend),
+    }
+
+
+def _panels(panel, data):
+    """One panel for each benchmark, in the order of their labels, three beside each other."""
+    shown = set(data["benchmark"])
+    benchmarks = [name for name in BENCHMARK_LABELS.values() if name in shown]
+    return panel.facet(facet=alt.Facet("benchmark:N", title=None, sort=benchmarks), columns=3)
+
+
+def _labelled(table):
+    """The table with plain names: of the benchmarks, and of the methods in the column "how"."""
+    benchmarks = table["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
+    return table.assign(benchmark=benchmarks, how=table["method"].map(label))
+
+
+# --- the heat table -------------------------------------------------------------------------------
+
+
+def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05):
+    """The heat table of the change of the estimation gap against random sampling, in per cent.
+
+    `table` has one row per benchmark and method: benchmark, method, change, low, high, p_holm
+    (`summary.compare` for one split and budget).  Rows: the methods by family, in it by their mean
+    change; columns: the benchmarks in the order of `labels`, and the mean
+    (:func:`summary.mean_changes`).  The colour is the logarithm of the ratio of the gaps, the full
+    blue at a ratio of 1/clip and below, the full orange at clip and above; bold: p_holm < alpha.
+    """
+    cells = pd.concat([table, mean_changes(table)]) if mean else table
+    limit = np.log2(clip)
+    rows = _rows_by_family(cells)
+    columns = _columns(cells, labels)
+    across = _heat_axis(orient="top", labelAngle=0)
+    x = alt.X("column:N", title=None, scale=alt.Scale(domain=columns), axis=across)
+    heads = json.dumps([*METHOD_FAMILIES, OTHER])  # they are written by a layer of their own
+    only_methods = f"indexof({heads}, datum.label) < 0 ? datum.label : ''"
+    down = _heat_axis(labelLimit=220, labelExpr=only_methods)
+    y = alt.Y("row:N", title=None, scale=alt.Scale(domain=rows), axis=down)
+    base = alt.Chart(_heat_data(cells, labels, alpha)).encode(x, y)
+    layers = [_heat_cells(base, limit), *_heat_text(base, limit), _heat_families(rows)]
+    return alt.layer(*layers).properties(width=66 * len(columns), height=21 * len(rows))
+
+
+def _columns(cells, labels):
+    """The names of the columns: the benchmarks of `labels` first, then others, the mean last."""
+    given = list(dict.fromkeys(cells["benchmark"]))
+    ordered = [name for name in labels if name in given and name != "mean"]
+    ordered += [name for name in given if name not in labels and name != "mean"]
+    ordered += [name for name in given if name == "mean"]
+    return list(dict.fromkeys(labels.get(name, name) for name in ordered))
+
+
+def _heat_axis(**options):
+    bold = {"condition": {"test": "datum.label == 'mean'", "value": "bold"}, "value": "normal"}
+    return alt.Axis(domain=False, ticks=False, labelPadding=6, labelFontWeight=bold, **options)
+
+
+def _rows_by_family(cells):
+    """The rows: each family's name, then its methods, the smallest mean change first."""
+    ordered = cells.groupby("method")["change"].mean().sort_values().index
+    rows = []
+    for name in [*METHOD_FAMILIES, OTHER]:
+        members = [label(method) for method in ordered if family(method) == name]
+        rows += [name, *members] if members else []
+    return rows
+
+
+def _heat_data(cells, labels, alpha):
+    percent = 100 * cells["change"]
+    data = {
+        "row": cells["method"].map(label),
+        "column": cells["benchmark"].map(lambda name: labels.get(name, name)),
+        "text": [f"{round(value):+d}".replace("-", "−") for value in percent],  # -0.4 gives +0
+        "percent": percent,
+        "low": cells["low"],
+        "high": cells["high"],
+        "p_holm": cells["p_holm"],
+        "log_ratio": np.log2(1 + cells["change"].clip(lower=-0.999)),
+        "significant": cells["p_holm"] < alpha,
+    }
+    return pd.DataFrame(data)
+
+
+def _heat_cells(base, limit):
+    """The coloured cells; the legend's values lie even on the logarithmic scale."""
+    sign = f"abs(datum.value) < {0.9 * limit} ? '' : datum.value < 0 ? '≤ ' : '≥ '"
+    percent = "abs(datum.value) < 1e-9 ? '0' : format(100 * pow(2, datum.value) - 100, '+.0f')"
+    legend = alt.Legend(
+        title="change of the estimation gap against random sampling (%)",
+        titleLimit=400,
+        orient="bottom",
+        gradientLength=280,
+        values=list(np.linspace(-limit, limit, 5)),
+        labelExpr=f"({sign}) + ({percent})",
+    )
+    scale = alt.Scale(scheme="blueorange", domain=[-limit, limit], domainMid=0, clamp=True)
+    tooltip = [
+        alt.Tooltip("row:N", title="method"),
+        alt.Tooltip("column:N", title="benchmark"),
+        alt.Tooltip("percent:Q", title="change (%)", format="+.1f"),
+        alt.Tooltip("low:Q", title="from", format="+.1%"),
+        alt.Tooltip("high:Q", title="to", format="+.1%"),
+        alt.Tooltip("p_holm:Q", title="p (Holm)", format=".2g"),
+    ]
+    color = alt.Color("log_ratio:Q", scale=scale, legend=legend)
+    return base.mark_rect(stroke="white", strokeWidth=1).encode(color=color, tooltip=tooltip)
+
+
+def _heat_text(base, limit):
+    """The numbers, bold where they are significant; white on the dark cells of any page."""
+    blue = f"datum.log_ratio < {-0.65 * limit:.3g}"
+    orange = f"datum.log_ratio > {0.8 * limit:.3g}"  # orange stays light for longer
+    color = alt.condition(f"{blue} || {orange}", alt.value("white"), alt.value(INK))
+    for test, weight in (("datum.significant", "bold"), ("!datum.significant", "normal")):
+        text = base.transform_filter(test).mark_text(fontWeight=weight, tooltip=False)
+        yield text.encode(text="text:N", color=color)
+
+
+def _heat_families(rows):
+    names = pd.DataFrame({"row": [row for row in rows if row in METHOD_FAMILIES or row == OTHER]})
+    style = {"align": "left", "baseline": "bottom", "dy": 8, "fontStyle": "italic"}
+    text = alt.Chart(names).mark_text(tooltip=False, **style)
+    return text.encode(x=alt.value(2), y="row:N", text="row:N")
+
+
+# --- small multiples ------------------------------------------------------------------------------
+
+
+def method_dots(table, measure, title, scale=alt.Undefined, values=None, reference=None):
+    """A panel per benchmark: a measure of every method with its interval, coloured by family.
+
+    `table` has one row per benchmark and method, and the columns `measure`, `measure`_low and
+    `measure`_high (as `summary.summarise`).  Intervals end at the domain of `scale`; `values` are
+    the ticks of the axis, `reference` is a value that gets a dashed rule.
+    Raises ValueError where a value lies outside the domain.
+    """
+    data = _dots_data(table, measure, scale)
+    shown = set(table["method"])
+    members = [name for names in METHOD_FAMILIES.values() for name in names]
+    order = [label(name) for name in members if name in shown]
+    legend = alt.Legend(title=None, orient="top", columns=2)
+    ends = [alt.Tooltip(f"{end}:Q", format=".3g") for end in ("value", "low", "high")]
+    base = alt.Chart(data).encode(
+        y=alt.Y("how:N", title=None, sort=order, axis=alt.Axis(grid=True, labelLimit=220)),
+        color=alt.Color("family:N", scale=family_scale(), legend=legend),
+        tooltip=["benchmark", "how", *ends],
+    )
+    axis = alt.Undefined if values is None else alt.Axis(values=values)
+    rule = base.mark_rule(strokeWidth=1.5)
+    point = base.mark_point(opacity=1, size=40)
+    layers = [
+        rule.encode(x=alt.X("low:Q", title=title), x2="high:Q"),
+        point.encode(x=alt.X("value:Q", title=title, scale=scale, axis=axis)),
+    ]
+    if reference is not None:
+        once = alt.Chart(data).transform_filter(f"datum.how == {json.dumps(order[0])}")
+        line = once.mark_rule(strokeDash=[4, 4])
+        layers.append(line.encode(x=alt.datum(reference, type="quantitative")))
+    panel = alt.layer(*layers).properties(width=138, height=15 * len(order))
+    return _panels(panel, data)
+
+
+def _dots_data(table, measure, scale):
+    names = {measure: "value", f"{measure}_low": "low", f"{measure}_high": "high"}
+    data = _labelled(table.rename(columns=names))
+    data["family"] = data["method"].map(family)
+    if scale is not alt.Undefined and scale["domain"] is not alt.Undefined:
+        first, last = scale["domain"]
+        least, most = data["value"].min(), data["value"].max()
+        if least < first or most > last:
+            raise ValueError(f"{measure} goes from {least:.3g} to {most:.3g}: widen the domain")
+        data[["low", "high"]] = data[["low", "high"]].clip(first, last)
+    return data[["benchmark", "how", "family", "value", "low", "high"]]
+
+
+def budget_curves(table, shown, theory=None, scale=alt.Undefined, values=None):
+    """The estimation gap over budgets, a panel per benchmark: `shown` in colour, all others grey.
+
+    `table`: benchmark, method, budget, trials, gap, gap_low, gap_high (`summary.summarise`).  A
+    hollow point has fewer trials than others.  `theory` (benchmark, budget, gap) is a dashed line.
+    """
+    data = _curves_data(table, shown, theory)
+    items = alt.Scale(type="log", domain=[9, 1.1 * table["budget"].max()], nice=False)
+    sizes = alt.Axis(values=[10, 25, 50, 100, 200, 400])
+    gaps = alt.Axis(values=alt.Undefined if values is None else values)
+    base = alt.Chart(data).encode(
+        x=alt.X("budget:Q", title="items in the core set, n", scale=items, axis=sizes),
+        y=alt.Y("gap:Q", title="estimation gap (points)", scale=scale, axis=gaps),
+        tooltip=["benchmark", "how", "budget", "trials", alt.Tooltip("gap:Q", format=".2f")],
+    )
+    thin = {"color": NEUTRAL, "strokeWidth": 1, "opacity": 0.6}
+    rest = base.transform_filter("datum.kind == 'rest'").mark_line(**thin).encode(detail="how:N")
+    dashed = {"color": NEUTRAL, "strokeDash": [4, 4], "strokeWidth": 1.5}
+    expected = base.transform_filter("datum.kind == 'theory'").mark_line(**dashed)
+    legend = alt.Legend(title=None, orient="top", columns=3, symbolType="stroke")
+    color = alt.Color("how:N", scale=method_scale(shown), legend=legend)
+    lines = base.transform_filter("datum.kind == 'shown'").encode(color=color)
+    bars = lines.mark_rule(clip=True).encode(y="gap_low:Q", y2="gap_high:Q")
+    many = lines.transform_filter("!datum.few").mark_point(size=30, opacity=1)
+    hollow = {"filled": False, "fill": "white"}
+    few = lines.transform_filter("datum.few").mark_point(size=30, opacity=1, **hollow)
+    panel = alt.layer(rest, expected, lines.mark_line(), bars, many, few)
+    return _panels(panel.properties(width=172, height=190), data)
+
+
+def _curves_data(table, shown, theory):
+    kind = np.where(table["method"].isin(shown), "shown", "rest")
+    data = _labelled(table.assign(kind=kind, few=table["trials"] < table["trials"].max()))
+    if theory is not None:
+        names = theory["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
+        line = theory.assign(benchmark=names, kind="theory", few=False, how="theory")
+        data = pd.concat([data, line])
+    data = data.drop_duplicates(["benchmark", "how", "budget"])
+    columns = ["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]
+    return data[columns]

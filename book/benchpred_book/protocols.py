@@ -1,0 +1,261 @@
+"""What the stored runs hold: which experiments, on which scores."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from benchpred_utils import data
+from benchpred_utils.experiments import SPLITS, run_experiment, split_models
+from benchpred_utils.methods import METHODS
+
+__all__ = ["BUDGETS", "GROUPS", "RUNS", "Experiment", "math_settings", "records"]
+
+BUDGETS = (10, 25, 50, 100, 0.2)
+# Methods that cost more than the others, in the groups that share what they learn.
+COSTLY = (
+    ("p_irt", "gp_irt"),
+    ("anchor_points_weighted", "anchor_points_predictor"),
+    ("double_optimize",),
+    ("lasso",),
+    ("pca",),
+    ("random_search_learn",),
+)
+CHEAP = tuple(name for name in METHODS if name not in {name for group in COSTLY for name in group})
+GROUPS = (CHEAP, *COSTLY)
+COMPARED = ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification")
+SPECIALIST_SETTINGS = (
+    "no_pair",
+    "weak_generalists",
+    "weak_specialists",
+    "strong_generalists",
+    "strong_specialists",
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What one call of `run_experiment` needs; the groups of methods share its draws."""
+
+    scores: str  # a name of SCORES
+    split: str  # one of SPLITS, or of SETTINGS
+    budget: int | float
+    methods: tuple  # beside random_sampling, with which all are compared
+    trials: int
+
+
+def of_every_method(scores, split, budget):
+    """The experiments with all methods: 100 trials, of costly methods 25 where n is not 50.
+
+    PCA, the costliest by far, has 25 trials everywhere.
+    """
+    for group in GROUPS:
+        many = group == CHEAP or (budget == 50 and group != ("pca",))
+        yield Experiment(scores, split, budget, group, 100 if many else 25)
+
+
+def records(experiment):
+    """The records of an experiment (see `run_experiment`), with those of random_sampling."""
+    methods = tuple(dict.fromkeys(("random_sampling", *experiment.methods)))
+    run = partial(
+        run_experiment,
+        methods=methods,
+        budget=experiment.budget,
+        trials=experiment.trials,
+        progress=False,
+    )
+    if experiment.split in SPLITS:
+        found = run(SCORES[experiment.scores](), split=experiment.split)
+    else:
+        source, target = SETTINGS[experiment.scores, experiment.split]()
+        found = run(source=source, target=target)
+    return found.assign(benchmark=experiment.scores, split=experiment.split)
+
+
+# --- other settings -------------------------------------------------------------------------------
+
+
+def before(date):
+    """SWE-bench Verified: submissions before a date are the sources, later ones the targets."""
+    scores = data.load_scores("swe_bench_verified")
+    early = scores.dates < np.datetime64(date)
+    return scores.select(models=early), scores.select(models=~early)
+
+
+def few_sources(name, count=15):
+    """The extrapolation split with `count` of the sources, spread evenly over their accuracies."""
+    source, target = split_models(data.load_scores(name), "extrapolation")
+    # They are in the order of accuracy.
+    spread = np.linspace(0, source.n_models - 1, count).round().astype(int)
+    return source.select(models=spread), target
+
+
+def domain(name, part):
+    """One sub-domain of a benchmark as a benchmark of its own."""
+    scores = data.load_scores(name)
+    return replace(scores.select(items=scores.domains == part), name=part)
+
+
+# --- the MMLU math frontier -----------------------------------------------------------------------
+
+
+def math_settings():
+    """Who is weak and who is strong at mathematics, otherwise than by the items that are predicted.
+
+    A dict {(scores, setting): (source, target)}: "other_items" orders the models by other
+    mathematics items; the five SPECIALIST_SETTINGS have the same targets and the same sources but
+    for two, which are weak or strong, and specialists in mathematics or generalists.
+    """
+    algebra = domain("mmlu", "abstract_algebra")
+    math = data.load_scores("mmlu_math")
+    whole = data.load_scores("mmlu_pro")
+    if list(whole.models) != list(math.models):
+        raise ValueError("mmlu_pro and mmlu_math must have the same models in the same order")
+    is_math = whole.domains == "math"
+    other_math = whole.values[:, is_math & ~np.isin(whole.items, math.items)].mean(axis=1)
+    rest = whole.values[:, ~is_math].mean(axis=1)
+    base, target, pairs = specialist_pairs(math.accuracy, rest)
+    strength = data.load_scores("math").accuracy
+    settings = {
+        ("abstract_algebra", "other_items"): _split_by(algebra, strength),
+        ("mmlu_math", "other_items"): _split_by(math, other_math),
+    }
+    for setting, pair in pairs.items():
+        source = math.select(models=[*base, *pair])
+        settings["mmlu_math", setting] = (source, math.select(models=target))
+    return settings
+
+
+def _order(values):
+    return np.argsort(values, kind="stable")
+
+
+def _split_by(scores, strength):
+    """As the extrapolation split, with another strength than the accuracy on these items."""
+    order = _order(strength)
+    sources = order[: int(0.5 * scores.n_models)]
+    targets = order[scores.n_models - int(0.3 * scores.n_models) :]
+    return scores.select(models=sources), scores.select(models=targets)
+
+
+def specialist_pairs(math, rest):
+    """Two weak and two strong specialists in mathematics and their generalist partners.
+
+    Takes accuracies (M,) in mathematics and in the rest, gives (base, targets, {setting: pair}):
+    specialists have the four largest residuals of logit(math) regressed on logit(rest), a partner
+    the nearest accuracy in the rest.  Base sources: the lower half by the rest; targets: the best
+    30% in mathematics; both without the eight.  All are indices of models.
+    """
+    x = _logit(rest)
+    y = _logit(math)
+    residual = y - np.polyval(np.polyfit(x, y, 1), x)
+    specialists = sorted(_order(residual)[-4:], key=lambda i: rest[i])
+    partners = []
+    for i in specialists:
+        others = set(range(len(math))) - {*specialists, *partners}
+        partners.append(min(others, key=lambda j: abs(rest[j] - rest[i])))
+    pairs = ([], partners[:2], specialists[:2], partners[2:], specialists[2:])
+    taken = {*specialists, *partners}
+    base = [i for i in _order(rest)[: int(0.5 * len(math))] if i not in taken]
+    best = _order(math)[len(math) - int(0.3 * len(math)) :]
+    targets = [i for i in best if i not in taken]
+    return base, targets, dict(zip(SPECIALIST_SETTINGS, pairs))
+
+
+def _logit(p):
+    return np.log(p / (1 - p))
+
+
+# --- the scores -----------------------------------------------------------------------------------
+
+PRO_DOMAINS = {  # the sub-domains of MMLU-Pro, each a benchmark of its own
+    f"mmlu_pro_{part.replace(' ', '_')}": part
+    for part in (
+        "biology", "business", "chemistry", "computer science", "economics", "engineering",
+        "health", "history", "law", "math", "other", "philosophy", "physics", "psychology",
+    )
+}  # fmt: skip
+_SETS = (
+    *data.HELM_LITE,
+    "mmlu_math",
+    "mmlu_pro",
+    "swe_bench_verified",
+    "bigcodebench",
+    "digits_zoo",
+)
+SCORES = {name: partial(data.load_scores, name) for name in _SETS}
+SCORES |= {name: partial(domain, "mmlu_pro", part) for name, part in PRO_DOMAINS.items()}
+SCORES["mmlu_math_systems"] = partial(data.load_scores, "mmlu_math", systems=True)
+SCORES["abstract_algebra"] = partial(domain, "mmlu", "abstract_algebra")
+
+
+def _math_setting(scores, setting):
+    return math_settings()[scores, setting]
+
+
+SETTINGS = {(name, "few_sources"): partial(few_sources, name) for name in data.HELM_LITE}
+SETTINGS["swe_bench_verified", "before_2025_07"] = partial(before, "2025-07-01")
+for _pair in (
+    ("abstract_algebra", "other_items"),
+    *(("mmlu_math", setting) for setting in ("other_items", *SPECIALIST_SETTINGS)),
+):
+    SETTINGS[_pair] = partial(_math_setting, *_pair)
+
+
+# --- the runs -------------------------------------------------------------------------------------
+
+EDGES = ("interpolation", "extrapolation")
+
+
+def _protocol():
+    for budget in BUDGETS:
+        for scores in data.HELM_LITE:
+            for split in SPLITS:
+                yield from of_every_method(scores, split, budget)
+
+
+def _mmlu_math():
+    for scores in ("abstract_algebra", "mmlu_math", "mmlu_math_systems"):
+        for split in EDGES:
+            for budget in BUDGETS:
+                yield from of_every_method(scores, split, budget)
+    yield from of_every_method("abstract_algebra", "other_items", 50)
+    for setting in ("other_items", *SPECIALIST_SETTINGS):
+        yield from of_every_method("mmlu_math", setting, 50)
+
+
+def _frontier():
+    for scores in data.HELM_LITE:
+        for split in SPLITS:
+            for budget in (25, 50, 100):
+                yield Experiment(scores, split, budget, COMPARED, 300)
+        yield Experiment(scores, "few_sources", 50, COMPARED, 300)
+
+
+def _coverage():
+    """In interpolation a model is a target now and then: each one's coverage takes many trials."""
+    methods = ("random_sampling", "aipw_cross_fitted", "sequential_stratification")
+    for scores in data.HELM_LITE:
+        for budget in (25, 50, 100):
+            yield Experiment(scores, "interpolation", budget, methods, 4_000)
+
+
+def _newest():
+    for budget in (50, 0.1):
+        yield Experiment("swe_bench_verified", "before_2025_07", budget, COMPARED, 300)
+        for scores in ("swe_bench_verified", "bigcodebench"):
+            for split in EDGES:
+                yield Experiment(scores, split, budget, COMPARED, 300)
+    yield Experiment("mmlu_pro", "extrapolation", 0.01, COMPARED, 300)
+    for scores in (*PRO_DOMAINS, "digits_zoo"):
+        for split in EDGES:
+            yield Experiment(scores, split, 50, COMPARED, 300)
+
+
+RUNS = {  # name: (experiments, data sets)
+    "protocol": (tuple(_protocol()), data.HELM_LITE),
+    "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
+    "frontier": (tuple(_frontier()), data.HELM_LITE),
+    "coverage": (tuple(_coverage()), data.HELM_LITE),
+    "newest": (tuple(_newest()), ("swe_bench_verified", "bigcodebench", "mmlu_pro", "digits_zoo")),
+}
