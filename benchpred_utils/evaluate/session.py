@@ -109,7 +109,7 @@ class EvaluationSession:
         self._in_rounds = self._method.start is not None
         self._model = working_model(source.values)
         self._learned = self._model
-        if not self._in_rounds:
+        if not settings["precision"]:
             self._learned = self._method.learn(asarray(source.values), settings["budget"])
 
     def _begun(self) -> Rounds:
@@ -120,6 +120,8 @@ class EvaluationSession:
         uniform = np.array(uniform)
         if precision:
             return SequentialDraws(self._learned, uniform, precision)
+        if rounds == ROUNDS:  # what a method does of itself: it need not know the word
+            return self._method.start(self._learned, uniform, n)
         return self._method.start(self._learned, uniform, n, rounds)
 
     @property
