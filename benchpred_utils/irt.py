@@ -309,7 +309,7 @@ def sort_and_search(learned, draws, observed):
     """
     xp = array_module(observed)
     (thresholds,) = draws.reading
-    gain = xp.concat([xp.zeros_like(observed[..., :1]), 2.0 * observed - 1], axis=-1)
+    gain = xp.concat([xp.zeros_like(observed[..., :1]), 2 * observed - 1], axis=-1)
     agreement = gain.cumsum(axis=-1)  # but for a constant
     is_best = agreement >= agreement.max(axis=-1, keepdims=True) - 1e-9
     return Estimate(matvec(is_best * 1.0, thresholds) / is_best.sum(axis=-1))
