@@ -139,10 +139,14 @@ def test_awkward_sources_give_finite_estimates(name, rng):
 def test_scores_in_whole_numbers_are_read_as_floats(name, dtype, matrix):
     """The scores are 0 or 1 and may come as they are stored; sums of bytes would wrap."""
     learned, draws = learned_and_draws(name, matrix[:8], 13, 2)
-    observed = observe(matrix[20:23], draws.items)
-    expected = bp.METHODS[name].estimate(learned, draws, observed)
-    found = bp.METHODS[name].estimate(learned, draws, observed.astype(dtype))
-    assert same(found, expected, rtol=1e-12, atol=1e-14)
+    observed = observe(matrix[20:23], draws.items).reshape(6, 13)
+    estimates = []
+    for scores in (observed, observed.astype(dtype)):
+        rounds = methods.OneRound(bp.METHODS[name], learned, draws, 3)
+        rounds.next_items()
+        rounds.record(scores)
+        estimates.append(rounds.estimate())
+    assert same(*estimates, rtol=1e-12, atol=1e-14)
 
 
 # --- nothing is kept unseen -----------------------------------------------------------------------
