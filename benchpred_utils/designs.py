@@ -2,7 +2,8 @@
 
 A design is a function ``design(source, n, rng)`` of the source scores (M, N), the budget and a
 Generator. It returns the core set, (n,) distinct item indices *in the order of drawing*, and never
-sees a target model.
+sees a target model; `methods.drawn_by` makes it the draw of a method. A draw that also says how to
+read its scores takes what was learned, and returns a Draw (see `optimised` and `irt`).
 """
 
 from typing import NamedTuple

@@ -50,9 +50,10 @@ def join(parts):
 
 
 def random_sampling(source, core, observed):
-    """The plain mean of the observed scores, with a score interval: Wilson's for a finite N.
+    """The plain mean of the observed scores, with a score interval.
 
-    Unbiased when C is a simple random sample; variance (1 - n/N) S^2 / n (Cochran 1977, ch. 2).
+    Of 0/1 scores it is Wilson's for a finite N, of others that of a mean of n residuals. Unbiased
+    when C is a simple random sample; variance (1 - n/N) S^2 / n (Cochran 1977, ch. 2).
     """
     (observed,) = floating(observed)
     n_items = source.shape[1]

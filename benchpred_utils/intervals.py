@@ -48,7 +48,9 @@ def stratified_interval(value, observed, g, q, n_items):
     items' residuals, which are positive as long as g has not learned how good the target is. So a
     regression of e on 1/k, k = 1, ..., n the number of the draw, is taken out: an error that fades
     as g learns. One draw per cell allows no unbiased estimate of the variance; regression over the
-    cells is Hartley, Rao & Kiefer's (1969). With fewer than three draws the interval is [0, 1].
+    cells is Hartley, Rao & Kiefer's (1969). The divisor n - 2 counts the mean and the slope that
+    are taken out; t has n - 1 degrees of freedom, as with one mean. With fewer than three draws the
+    interval is [0, 1].
     """
     xp = array_module(value)
     n = observed.shape[-1]
@@ -72,7 +74,7 @@ def ess_of_width(value, width, n, n_items):
     """The effective sample size per item of a score interval of this width, from n of N items.
 
     It is the squared ratio to the width of a plain sample's interval around the same value; NaN
-    where the width says nothing. `value` and `width` are numbers or arrays of one shape.
+    where the width says nothing. `value` and `width` are two numbers.
     """
     mean = np.clip(value, 0.0, 1.0)
     plain = (1 - n / n_items) / n

@@ -1,7 +1,8 @@
 """The table of methods: what each learns from the sources, which items it draws, how it reads them.
 
-A new method is its functions and one row in `METHODS`; everything else that the package and the
-book know of methods follows from the row.
+A new method is its functions and one row in `METHODS`; what the package and the book know of
+methods follows from the row. (Only whether it is too costly for many trials is said elsewhere, in
+`benchpred_book.protocols`; and any new row makes the stored runs stale, which hold all methods.)
 """
 
 from collections.abc import Callable
@@ -20,17 +21,19 @@ class Method:
     """How to evaluate a model from few items.
 
     What is learned is a value, held by whoever called `learn`. A method either draws its items at
-    once (`draw` and `estimate`), or it asks in rounds (`start`): see :class:`OneRound`.
+    once (`draw` and `estimate`), or it asks in rounds (`start`), as a subclass of
+    :class:`sequential.Rounds` does.
     """
 
     label: str  # its name in prose and charts
     family: str  # what kind of method it is
     bias: str  # over the draw: "none", "order 1/n" or "unbounded"
-    stream: str  # its random numbers: methods with the same draw and stream see the same draws
+    stream: str  # names its random numbers: a new draw takes a new name; those that share what
+    # they learn, draw and this name see the same core sets
     learn: Callable  # (source (M, N), n) -> learned; no random numbers
     draw: Callable | None = None  # (learned, n, rng) -> Draw
     estimate: Callable | None = None  # (learned, T draws, observed (T, P, n)) -> Estimate (T, P)
-    start: Callable | None = None  # (learned, uniform (B, N + 2n), n) -> as OneRound
+    start: Callable | None = None  # (learned, uniform (B, N + 2n), n[, rounds]) -> Rounds
 
 
 class OneRound(sequential.Rounds):
@@ -38,7 +41,8 @@ class OneRound(sequential.Rounds):
 
     It has B = T P rows, one for every draw and target, draw by draw: `next_items` gives the items
     (B, r) to run, `record` takes their scores (B, r), until it is `done`; then `estimate` gives an
-    Estimate of (B,). All four are NumPy's, wherever the method computes.
+    Estimate of (B,). `next_items` is to be called once. What it gives and takes is NumPy's,
+    wherever the method computes.
     """
 
     def __init__(self, method, learned, draws, n_targets=1):
@@ -65,8 +69,8 @@ def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     """Start a method on one draw per Generator of `rngs`, for so many targets each.
 
     Gives an object as :class:`OneRound`, with len(rngs) x n_targets rows; n is the budget,
-    `learned` what the method learned of N items. Methods of one draw and stream that get the same
-    dict `drawn` share their core sets.
+    `learned` what the method learned of N items. Methods of one learn, draw and stream that get the
+    same dict `drawn` share their core sets.
     Raises ValueError when the method's draw is not n distinct items of N.
     """
     if method.start:

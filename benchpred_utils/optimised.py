@@ -1,9 +1,10 @@
 """Designs that learn from the sources which n items to take and how to read them.
 
 Each gives a Draw of the items and of (weights (n,), intercept), which `estimators.weighted_sum`
-reads.  None of them is unbiased: they are right about the targets as far as the targets behave like
-the sources.  The random search computes where the scores are; the others get them on the host: for
-scikit-learn and kmedoids, and for the double optimisation, some hundred steps too small for a GPU.
+reads. None of those here is unbiased: they are right about the targets as far as the targets
+behave like the sources. The random search computes where the scores are; the others get them on the
+host: for scikit-learn and kmedoids, and for the double optimisation, some hundred steps too small
+for a GPU.
 """
 
 import warnings
@@ -178,7 +179,7 @@ def _capped_simplex(p, n):
 class ItemCorrelations(NamedTuple):
     """What anchor points learn from the sources."""
 
-    correlations: np.ndarray  # (N, N); 0 for constant items, 1 for constant items of equal score
+    correlations: np.ndarray  # (N, N) float32; of a constant item 0, or 1 with others of its score
     mean: np.ndarray  # (N,)
     deviation: np.ndarray  # (N,)
 

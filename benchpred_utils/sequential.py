@@ -55,7 +55,11 @@ def predict(model, items, observed):
 
 
 class Rounds:
-    """B rows of items asked for, round by round, and of their scores."""
+    """B rows of items asked for, round by round, and of their scores.
+
+    A subclass sets the budget `n`, or has a `done` of its own, and gives `next_items`, which ends
+    in `ask`, and `estimate`.
+    """
 
     kept = ("items", "observed")  # what a file holds beside what the object began with
 
@@ -95,9 +99,9 @@ class SequentialStratification(Rounds):
     """n items, one from each of n cells that are formed as the scores come in; exactly unbiased.
 
     In every round the working model predicts g from all scores so far. The items that are left, in
-    order of g, are cut into as many contiguous cells as draws are left, of equal sums of
-    w = sqrt(g (1 - g)) + floor. Some of the cells, spread evenly, are used now: from each one item
-    I is drawn with probability q = w / sum of w, and the cell's total is estimated by
+    order of g but for a small jitter, are cut into as many contiguous cells as draws are left, of
+    equal sums of w = sqrt(g (1 - g)) + floor. Some of the cells, spread evenly, are used now: from
+    each one item I is drawn with probability q = w / sum of w, and the cell's total is estimated by
     sum g + (s_I - g_I)/q_I. The cell is then closed; the cells of the last round take in all items
     left.
 
@@ -117,7 +121,7 @@ class SequentialStratification(Rounds):
         self.n = n
         self.floor = floor
         self._sizes = [n // rounds + (k < n % rounds) for k in range(min(rounds, n))]
-        self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g: in random order
+        self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
         self._offset = uniform[:, n_items : n_items + n]
         self._u = uniform[:, n_items + n :]
         self.cell = np.full(self._jitter.shape, -1)  # the draw that closed the item's cell, or -1
@@ -293,7 +297,8 @@ class BettingSequence:
     at some time with probability alpha/2 at most: the interval of all m that neither has ever
     rejected holds m at all times together with probability 1 - alpha, for any draw and any forecast
     (Waudby-Smith & Ramdas 2020, 2024). The log-optimal bet (Kelly's) against an m that is h away is
-    lambda_t = h/(V_t + h^2), V_t the variance of e_t. It is written here since it is the subject.
+    lambda_t = h/(V_t + h^2), V_t the variance of e_t; h is here BOLDNESS times the half-width asked
+    for. No library is used: the method is what the chapter explains.
 
     `lower`, `upper` (B,): the running interval.
     """

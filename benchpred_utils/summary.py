@@ -17,7 +17,7 @@ def summarise(records, level=0.95):
     trials; ess: MSE of random sampling over the method's, both averaged over trials and targets
     first (NaN without random_sampling); each with its Monte Carlo interval over trials, gap_low,
     gap_high and so on. trials: their number; coverage, width: of the estimates' intervals (NaN
-    where there are none). All in the unit of the scores.
+    where there are none). gap, bias, rmse and width are in the unit of the scores.
     """
     keys = [*CELL, "method"]
     groups = _by_trial(records).groupby(keys, sort=False, observed=True)
