@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+def __dir__():
+    return sorted({*globals(), *EVALUATE})
+
+
 def __getattr__(name):
     if name in EVALUATE:
         return getattr(import_module(".evaluate", __name__), name)

@@ -109,6 +109,14 @@ def _resumed(args: Args) -> EvaluationSession:
     path = Path(args.session)
     try:
         origin = json.loads(path.read_text(encoding="utf-8"))["sources"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a session, or not there; `items` begins one") from None
+    if origin is None:
+        raise ValueError(
+            f"{path} was begun in Python and does not say where its sources are: go on with it "
+            "there, by EvaluationSession.resume"
+        )
+    try:
         folder = path.resolve().parent
         args.sources = [os.path.relpath(folder / source) for source in origin["paths"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -206,15 +214,15 @@ def _items_options(command: argparse.ArgumentParser, add: Callable) -> None:
     add("--session", required=True, help="the evaluation's file, begun here if it is not there")
     add("--budget", type=_budget, metavar="N", help="items to run (below 1: a fraction)")
     add("--precision", type=float, metavar="H", help="stop at an interval this far to either side")
-    add("--method", default=RECOMMENDED, choices=METHODS, help="what draws them and estimates")
-    rounds = command.add_mutually_exclusive_group().add_argument
     share = f"runs that share the budget (default {ROUNDS})"
-    rounds("--rounds", type=int, metavar="R", help=share)
+    add("--rounds", type=int, metavar="R", help=share)
+    method = command.add_mutually_exclusive_group().add_argument
+    method("--method", default=RECOMMENDED, choices=METHODS, help="what draws and estimates")
     at_once = (
         "draw all items at once, uniformly: one run, and an interval about an eighth wider; "
         f"short for --method {ONE_ROUND}"
     )
-    rounds("--one-round", action="store_const", dest="method", const=ONE_ROUND, help=at_once)
+    method("--one-round", action="store_const", dest="method", const=ONE_ROUND, help=at_once)
     add("--seed", type=int, help="of the draw")
     add("--samples", metavar="FILE", help="write the items for lm_eval --samples FILE")
     add("--task", help="the task's name for --samples, where the items are only numbers")

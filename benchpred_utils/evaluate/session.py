@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from inspect import signature
 from numbers import Integral
 from operator import methodcaller
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from ..backend import asarray
 from ..designs import budget_items
 from ..intervals import ess_of_width
-from ..methods import METHODS, RECOMMENDED, Draw, OneRound, begin
+from ..methods import METHODS, RECOMMENDED, Draw, Method, OneRound, begin
 from ..scores import Scores
 from ..sequential import Rounds, SequentialDraws, misfit, predict, working_model
 
@@ -52,7 +53,7 @@ class SessionEstimate(NamedTuple):
     value: float
     lower: float  # NaN, as is upper, where the method has no interval
     upper: float
-    n: int  # results recorded
+    n: int  # results recorded; value and bounds are of the rounds that are complete
     ess: float  # estimated: variance of the mean of n random items over that of `value`, or NaN
     interval: str  # which interval this is, and when it holds
     warnings: tuple[str, ...]
@@ -88,7 +89,8 @@ class EvaluationSession:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        self._learn(source_scores, settings)
+        self._set_up(settings)
+        self._learn(source_scores)
         n_items, n = source_scores.n_items, settings["budget"]
         if self._in_rounds:
             settings["uniform"] = rng.random((1, n_items + 2 * (n or 0)))
@@ -99,18 +101,21 @@ class EvaluationSession:
         self.path = path
         self._autosave()
 
-    def _learn(self, source: Scores, settings: dict) -> None:
-        self.source = source
+    def _set_up(self, settings: dict) -> None:
         self.results = {}  # so far, by item
         self.path = None
         self.origin = None  # what the caller wants the file to say of the sources
         self._settings = settings
         self._method = METHODS[settings["method"]]
         self._in_rounds = self._method.start is not None
+
+    def _learn(self, source: Scores) -> None:
+        self.source = source
         self._model = working_model(source.values)
         self._learned = self._model
-        if not settings["precision"]:
-            self._learned = self._method.learn(asarray(source.values), settings["budget"])
+        if not self._settings["precision"]:
+            n = self._settings["budget"]
+            self._learned = self._method.learn(asarray(source.values), n)
 
     def _begun(self) -> Rounds:
         """What says which items to run, of a method that asks in rounds, at its beginning."""
@@ -120,9 +125,8 @@ class EvaluationSession:
         uniform = np.array(uniform)
         if precision:
             return SequentialDraws(self._learned, uniform, precision)
-        if rounds == ROUNDS:  # what a method does of itself: it need not know the word
-            return self._method.start(self._learned, uniform, n)
-        return self._method.start(self._learned, uniform, n, rounds)
+        options = {"rounds": rounds} if _takes_rounds(self._method) else {}
+        return self._method.start(self._learned, uniform, n, **options)
 
     @property
     def done(self) -> bool:
@@ -197,9 +201,10 @@ class EvaluationSession:
                 f"{self._settings['method']} has drawn all its items by the sources it began with; "
                 "begin a session with the new ones, or finish this one with the old"
             )
-        self.source = source_scores
-        self._model = working_model(source_scores.values)
-        self._rounds.model = self._model
+        self._learn(source_scores)
+        rounds = self._begun()
+        rounds.restore(self._rounds.state())
+        self._rounds = rounds
         self._autosave()
 
     def estimate(self) -> SessionEstimate:
@@ -233,10 +238,11 @@ class EvaluationSession:
     def _interval(self, is_none: bool) -> str:
         label = self._method.label
         if is_none:
-            return f"no interval: {label} has none (its bias: {self._method.bias})"
+            return f"no interval: {label} gives none"
         if self._in_rounds:
             return FIXED
-        return f"95% score interval of {label}: it holds if {UNIFORM}"
+        drawn = UNIFORM if self._method.stream == "uniform" else "these items are those it drew"
+        return f"95% interval of {label}: it holds if {drawn}"
 
     def _warnings(self, lower: float, upper: float) -> Iterator[str]:
         accuracy, observed = self.source.accuracy, self._rounds.observed
@@ -269,7 +275,10 @@ class EvaluationSession:
 
     def save(self, path: str | Path | None = None) -> None:
         """Write the session to `path` (default: its own), whole or not at all."""
-        write_json(self.path if path is None else path, self.to_dict())
+        path = self.path if path is None else path
+        if path is None:
+            raise ValueError("the session has no file of its own: say where, save(path)")
+        write_json(path, self.to_dict())
 
     def _autosave(self) -> None:
         if self.path is not None:
@@ -297,8 +306,12 @@ class EvaluationSession:
         """
         if content["source"] != _fingerprint(source):
             raise ValueError("it was begun with other source scores; give the same ones")
+        settings = content["settings"]
+        if settings["method"] not in METHODS:
+            raise ValueError(f"its method, {settings['method']}, is not in METHODS here")
         session = cls.__new__(cls)
-        session._learn(source, content["settings"])
+        session._set_up(settings)
+        session._learn(source)
         session.origin = content.get("sources")
         session._restore(content["draw"], content["results"])
         return session
@@ -413,10 +426,14 @@ def _checked_settings(
         )
     if precision is not None and method != RECOMMENDED:
         raise ValueError(f"{method} draws a number of items that is fixed beforehand: give budget")
-    if rounds is not None and (precision is not None or METHODS[method].start is None):
+    if rounds is not None and precision is not None:
         raise ValueError(
-            f"rounds is {rounds}, but with a precision the results say how many, and but for "
-            f"{RECOMMENDED} methods ask for all items at once; leave rounds out"
+            f"rounds is {rounds}, but with a precision the results say how many; leave rounds out"
+        )
+    if rounds is not None and not _takes_rounds(METHODS[method]):
+        raise ValueError(
+            f"rounds is {rounds}, but {method} asks for all items at once, or in rounds of its "
+            "own; leave rounds out"
         )
     rounds = ROUNDS if rounds is None else rounds
     if isinstance(rounds, bool) or not isinstance(rounds, Integral) or rounds < 1:
@@ -424,6 +441,10 @@ def _checked_settings(
     n = None if budget is None else budget_items(budget, source.n_items)
     half_width = precision and float(precision)
     return {"method": method, "budget": n, "precision": half_width, "rounds": int(rounds)}
+
+
+def _takes_rounds(method: Method) -> bool:
+    return method.start is not None and "rounds" in signature(method.start).parameters
 
 
 def _listed(values: object) -> list:

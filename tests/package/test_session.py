@@ -245,7 +245,7 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         ),
         (
             ValueError,
-            "rounds is 2, but .* ask for all items at once",
+            "rounds is 2, but .* asks for all items at once",
             scores,
             {"method": "aipw", "budget": 9, "rounds": 2, "rng": rng},
         ),
