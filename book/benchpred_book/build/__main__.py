@@ -23,6 +23,7 @@ from . import compare, html, pairs, stamps
 from .execute import ChapterError, execute, in_order, missing
 
 README_FIGURE = "fig-index-gap"
+SHOWN = 10  # differences of a chapter, at most
 
 
 def executed(name: str, anew: bool, keep: bool) -> tuple[str, int]:
@@ -49,8 +50,13 @@ def executed(name: str, anew: bool, keep: bool) -> tuple[str, int]:
 
 
 def _told(what: str, found) -> str:
-    lines = [f"    cell {d.cell}, {d.where}: {d.stored} is now {d.new}" for d in found]
-    return "\n".join([f"{what}; {len(found)} DIFFERENCES" if found else what, *lines])
+    if not found:
+        return what
+    lines = [f"{what}; {len(found)} DIFFERENCES"]
+    lines += [f"    cell {d.cell}, {d.where}: {d.stored} is now {d.new}" for d in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"    and {len(found) - SHOWN} more")
+    return "\n".join(lines)
 
 
 def chapters(names, work, jobs: int) -> int:
