@@ -183,8 +183,6 @@ def _rows(
             row = row._replace(model=model, item=str(row.item), score=_number(row))
             before = first.setdefault((row.model, row.item, format.repeats and row.file), row)
             if (before.file, before.place) != (row.file, row.place):
-                if format.repeats and before.score == row.score:
-                    continue
                 raise ValueError(_twins(before, row))
             if row.question:
                 known = asked.setdefault(row.item, row)
@@ -425,11 +423,16 @@ def _log(file: Path, choose: Callable) -> Rows:
     lines = {number: record for number, record in lines.items() if record["filter"] == filter}
     metrics = (record.get("metrics") or record.keys() - LOG_FIELDS for record in lines.values())
     metric = choose("metric", task, set().union(*metrics), file)
+    seen = set()
     for number, record in lines.items():
         place = f"line {number}"
         if metric not in record:
             raise ValueError(f"{file}, {place} has no {metric}; run the task again")
         score = record[metric]
+        result = str(record["doc_id"]), str(score)
+        if result in seen:
+            continue
+        seen.add(result)
         question = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}"
         for repeat in score if isinstance(score, list) and score else [score]:
             yield Row(model, f"{task}:{record['doc_id']}", repeat, file, place, question, task)

@@ -232,6 +232,14 @@ def test_an_item_is_left_out_only_where_no_log_has_its_score(tmp_path):
     assert str(nothing) in str(told[0].message)
 
 
+@pytest.mark.parametrize("score", [0.5, [1, 0], None])
+def test_a_line_of_a_log_that_comes_again_counts_once(tmp_path, score):
+    lines = [{"acc": 0}, {"acc": 1}, {"acc": score}, {"acc": score, "doc_id": 2, "more": 1}]
+    path = log_of(tmp_path / "samples_t.jsonl", *lines, metrics=["acc"])
+    known = {"t:0": 0, "t:1": 1} | ({} if score is None else {"t:2": 0.5})
+    assert read_results(path).to_dict() == known
+
+
 def test_some_items_only_and_the_same_questions():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
