@@ -88,6 +88,11 @@ def _begun(args: Args) -> EvaluationSession:
             f"{args.session} is not there: to begin it give SOURCES, and --budget N or "
             "--precision H"
         )
+    if args.method == ONE_ROUND and (args.precision or args.rounds):
+        raise ValueError(
+            f"--one-round, or --method {ONE_ROUND}, draws all items at once: it goes with "
+            "--budget N, without --precision and --rounds"
+        )
     session = EvaluationSession(
         _read(args),
         method=args.method,
@@ -165,13 +170,13 @@ def _any_order(results: dict[str, float]) -> list[str]:
 def _recorded(session: EvaluationSession, results: dict[str, float]) -> SessionEstimate:
     """The estimate after recording the results of all items asked for, round after round."""
     before = len(session.results)
+    again = [name for name in session.results if name in results]
+    session.record(again, [results[name] for name in again])  # refused where one has changed
     asked = session.next_items()
     while asked:
         new = [name for name in asked if name in results]
         session.record(new, [results[name] for name in new])
         asked = session.next_items() if new else []
-    again = [name for name in session.results if name in results]
-    session.record(again, [results[name] for name in again])  # refused where one has changed
     found = session.estimate()
     notes = []
     if found.n == before and not session.done:

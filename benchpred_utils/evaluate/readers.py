@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +30,10 @@ __all__ = [
     "read_scores",
 ]
 
+NUMBER = re.compile(r"[-+.0-9e]+")  # what else float() takes, 1_0 say, is no score
 NUMBERS = {"true": 1.0, "false": 0.0}
 NUMBERS |= dict.fromkeys(("", "nan", "na", "n/a", "none", "null", "<na>"), float("nan"))
+JSON_LINES = ".jsonl"
 CUT_OFF = "was the run cut off? Delete it, or run again"
 
 
@@ -60,14 +63,14 @@ class Format(NamedTuple):
 
 
 def read_scores(path: Paths, missing: str = "error") -> Scores:
-    """The Scores in a table, CSV or Parquet: a row per model, or columns model, item, score.
+    """The Scores in a table, CSV, Parquet or JSON lines: a row per model, or model, item, score.
 
     In the first form the first column is the model's name; the second, long, one may have a column
     domain.  `missing`: "error", or "drop", which keeps the items that all models have.
     Raises ValueError, naming file, row and column, for what is no score in [0, 1], and ImportError
     without pyarrow.
     """
-    return _scores(_rows(path, formats=[RECORDS, TABLE]), missing, Path(path).stem)
+    return _scores(_rows(path, formats=[TABLE]), missing, Path(path).stem)
 
 
 def read_lm_eval(
@@ -81,12 +84,7 @@ def read_lm_eval(
     Raises ValueError, naming file and line; warns when one item is not the same question in all
     logs (its hash differs).
     """
-    groups = paths if isinstance(paths, dict) else {None: paths}
-    found = []
-    for name, group in groups.items():
-        rows = _rows(group, metric, filter, [LM_EVAL])
-        found.append(rows if name is None else rows.assign(model=name))
-    return _scores(pd.concat(found), missing, "lm_eval")
+    return _scores(_rows(paths, metric, filter, [LM_EVAL]), missing, "lm_eval")
 
 
 def read_helm(folders: Paths, metric: Name = None, missing: str = "error") -> Scores:
@@ -105,7 +103,8 @@ def read_any(
     paths: Paths, metric: Name = None, filter: Name = None, missing: str = "error"
 ) -> Scores:
     """The Scores in files of any of the FORMATS, told apart by name and content."""
-    return _scores(_rows(paths, metric, filter), missing, _listed(paths)[0].stem)
+    (_, first), *_ = _listed(paths)
+    return _scores(_rows(paths, metric, filter), missing, first.stem)
 
 
 def read_results(
@@ -122,16 +121,22 @@ def read_results(
     rows = _rows(paths, metric, filter, asked=asked)
     if asked and sources:
         _rows(sources, metric, filter, asked=asked)
-    for row in rows[rows["score"].isna() & (rows["question"] != "")].itertuples():
-        text = f"{row.file}, {row.place}: item {row.item} has no score and is left out"
-        warnings.warn(text, stacklevel=2)
     scores = _matrix(rows).dropna(how="all")
     if len(scores) != 1:
         raise ValueError(
-            f"{rows['file'][0]}: results are of one model, but {len(scores) or 'none with scores'} "
-            f"were found: {named(scores.index)}; give the files of one model"
+            f"{named(rows['file'].unique())}: results are of one model, but "
+            f"{len(scores) or 'none with scores'} were found: {named(scores.index)}; "
+            "give the files of one model"
         )
-    return scores.iloc[0].dropna()
+    scores = scores.iloc[0]
+    empty = rows[rows["item"].map(scores.isna()) & (rows["question"] != "")]
+    for row in empty.head(1).itertuples():
+        warnings.warn(
+            f"{row.file}, {row.place}: item {row.item} has no score; "
+            f"items left out: {empty['item'].nunique()}",
+            stacklevel=2,
+        )
+    return scores.dropna()
 
 
 def named(names: Iterable, most: int = 3) -> str:
@@ -145,18 +150,22 @@ def named(names: Iterable, most: int = 3) -> str:
 # --- from rows to a matrix ---
 
 
-def _listed(paths: Paths) -> list[Path]:
-    paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    if not paths:
+def _listed(paths: Paths | dict) -> list[tuple[Name, Path]]:
+    """The paths, each with the model's name where one is given."""
+    found = []
+    for name, group in (paths if isinstance(paths, dict) else {None: paths}).items():
+        group = [group] if isinstance(group, str | Path) else group
+        found += [(name, Path(path)) for path in group]
+    if not found:
         raise ValueError("no file is named; at least one is needed")
-    for path in paths:
+    for _, path in found:
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there")
-    return paths
+    return found
 
 
 def _rows(
-    paths: Paths,
+    paths: Paths | dict,
     metric: Name = None,
     filter: Name = None,
     formats: list[Format] | None = None,
@@ -167,10 +176,11 @@ def _rows(
     formats = formats or FORMATS
     asked = {} if asked is None else asked
     first, others, rows = {}, {}, []
-    for path in _listed(paths):
+    for name, path in _listed(paths):
         format = next((one for one in formats if one.holds(path)), formats[-1])
         for row in format.read(path, choose):
-            row = row._replace(model=str(row.model), item=str(row.item), score=_number(row))
+            model = str(row.model if name is None else name)
+            row = row._replace(model=model, item=str(row.item), score=_number(row))
             before = first.setdefault((row.model, row.item, format.repeats and row.file), row)
             if (before.file, before.place) != (row.file, row.place):
                 raise ValueError(_twins(before, row))
@@ -192,15 +202,15 @@ def _rows(
 def _twins(a: Row, b: Row) -> str:
     return (
         f"model {a.model} has two scores on item {a.item}: {a.score:g} ({a.file}, {a.place}) and "
-        f"{b.score:g} ({b.file}, {b.place}); keep one of them, or their mean"
+        f"{b.score:g} ({b.file}, {b.place}); delete one of the lines, or give their mean"
     )
 
 
 def _number(row: Row) -> float:
     word = str(row.score).strip().lower()
     try:
-        number = NUMBERS[word] if word in NUMBERS else float(word)
-    except ValueError:
+        number = float(word) if NUMBER.fullmatch(word) else NUMBERS[word]
+    except (KeyError, ValueError):
         number = -1.0
     if number < 0 or number > 1:
         raise ValueError(
@@ -258,6 +268,8 @@ def _chosen(
     wanted: dict, what: str, task: str, found: set[str], file: Path, likely: Iterable = ()
 ) -> str:
     """The metric or filter that is wanted, or the only one; the same in all files of a task."""
+    if not found:
+        raise ValueError(f"{file} holds no {what}")
     name = wanted[what] or wanted.get((what, task))
     options = sorted(likely or found)
     if name is None and len(options) == 1:
@@ -265,7 +277,7 @@ def _chosen(
     if name in found:
         return name
     says = f"has no {what} {name!r}" if name else f"has {len(options)} {what}s"
-    names = " or ".join(map(repr, options)) or "..."
+    names = " or ".join(map(repr, options))
     raise ValueError(f"{file} {says}; say which: {what}={names} (in a terminal --{what} NAME)")
 
 
@@ -285,7 +297,7 @@ def _table(path: Path, choose: Callable) -> Rows:
     is_long = {"item", "score"} <= set(names)
     header = names if is_long else header
     _check_table(path, header, lines, is_long)
-    for number, cells in enumerate(lines, start=2):
+    for number, cells in enumerate(lines, start=1 if path.suffix.lower() == JSON_LINES else 2):
         record = dict(zip(header, cells))
         if is_long and cells:
             yield _long(path, f"row {number}", record)
@@ -296,6 +308,8 @@ def _table(path: Path, choose: Callable) -> Rows:
 
 
 def _check_table(path: Path, header: list, lines: list[list], is_long: bool) -> None:
+    if not header and not lines:
+        raise ValueError(f"{path} is empty")
     index = pd.Index(header)
     again = index[index.duplicated()]
     if len(again):
@@ -325,34 +339,40 @@ def _cells(path: Path) -> list[list]:
         if not isinstance(frame.index, pd.RangeIndex):
             frame = frame.reset_index()
         return [list(frame.columns), *frame.to_numpy(object).tolist()]
+    if kind == JSON_LINES:
+        return _json_cells(path)
+    csv.field_size_limit(2**31 - 1)  # of a name
     with open(path, encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter="\t" if kind == ".tsv" else ",")
         return [cells if any(cells) else [] for cells in lines]
 
 
-def _records(path: Path, choose: Callable) -> Rows:
-    """JSON lines {"item": ..., "score": ...}."""
-    for number, record in _lines(path):
-        yield _long(path, f"line {number}", record)
+def _json_cells(path: Path) -> list[list]:
+    """JSON lines as a table, whose header has the keys of all records."""
+    records = _lines(path)
+    header = list(dict.fromkeys(chain.from_iterable(records.values())))
+    cells = [[] for _ in range(max(records))]
+    for number, record in records.items():
+        cells[number - 1] = [record.get(name) for name in header]
+    return [header, *cells]
 
 
 def _long(path: Path, place: str, record: dict) -> Row:
-    if not {"item", "score"} <= record.keys():
-        raise ValueError(f"{path}, {place}: needed are item and score; it has {named(record)}")
-    model, domain = record.get("model", path.stem), record.get("domain", "")
-    return Row(model, record["item"], record["score"], path, place, "", domain)
+    model = record.get("model")
+    model = path.stem if model is None else model
+    return Row(model, record["item"], record["score"], path, place, "", record.get("domain") or "")
 
 
-def _lines(path: Path) -> list[tuple[int, dict]]:
-    """The numbered records of JSON lines, without those that repeat one to the letter."""
+def _lines(path: Path) -> dict[int, dict]:
+    """The records of JSON lines, by number."""
     found = {}
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                found.setdefault(line, (number, _json(line, f"{path}, line {number}", dict)))
+                found[number] = _json(line, f"{path}, line {number}", dict)
     if not found:
         raise ValueError(f"{path} is empty; {CUT_OFF}")
-    return list(found.values())
+    return found
 
 
 def _json(text: str, where: object, kind: type = object) -> object:
@@ -392,17 +412,27 @@ def _log(file: Path, choose: Callable) -> Rows:
     log = LOG.fullmatch(file.name)
     task = log[1] if log else file.stem
     model = file.resolve().parent.name
-    lines = [(number, {"filter": "none"} | record) for number, record in _lines(file)]
-    filter = choose("filter", task, {record["filter"] for _, record in lines}, file)
-    lines = [line for line in lines if line[1]["filter"] == filter]
-    metrics = (record.get("metrics") or record.keys() - LOG_FIELDS for _, record in lines)
+    lines = _lines(file)
+    for number, record in lines.items():
+        if "doc_id" not in record:
+            raise ValueError(
+                f"{file}, line {number} has no doc_id: it is no sample log of lm-evaluation-harness"
+            )
+        record.setdefault("filter", "none")
+    filter = choose("filter", task, {record["filter"] for record in lines.values()}, file)
+    lines = {number: record for number, record in lines.items() if record["filter"] == filter}
+    metrics = (record.get("metrics") or record.keys() - LOG_FIELDS for record in lines.values())
     metric = choose("metric", task, set().union(*metrics), file)
-    for number, record in lines:
+    seen = set()
+    for number, record in lines.items():
         place = f"line {number}"
-        for field in ("doc_id", metric):
-            if field not in record:
-                raise ValueError(f"{file}, {place} has no {field}; run the task again")
+        if metric not in record:
+            raise ValueError(f"{file}, {place} has no {metric}; run the task again")
         score = record[metric]
+        result = str(record["doc_id"]), str(score)
+        if result in seen:
+            continue
+        seen.add(result)
         question = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}"
         for repeat in score if isinstance(score, list) and score else [score]:
             yield Row(model, f"{task}:{record['doc_id']}", repeat, file, place, question, task)
@@ -491,12 +521,7 @@ def _content(file: Path, otherwise: object) -> object:
 # --- the formats ---
 
 
-def _is_json_lines(path: Path) -> bool:
-    return path.suffix == ".jsonl"
-
-
 HELM = Format(_helm_runs, _helm, True)
 LM_EVAL = Format(_is_lm_eval, _lm_eval, True)
-RECORDS = Format(_is_json_lines, _records, False)
 TABLE = Format(Path.is_file, _table, False)
-FORMATS = [HELM, LM_EVAL, RECORDS, TABLE]  # the first that holds a path reads it
+FORMATS = [HELM, LM_EVAL, TABLE]  # the first that holds a path reads it

@@ -341,19 +341,20 @@ class EvaluationSession:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            content = FORMATS[content["format"]](content)
+            content = FORMATS[content["format"]](content, source_scores)
             session = cls.from_dict(content, source_scores)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} does not hold a session to go on with: {error}") from error
+            says = f": {error}" if type(error) is ValueError else ""  # else words of Python's
+            raise ValueError(f"{path} does not hold a session to go on with{says}") from error
         session.path = path
         return session
 
 
 def one_round(source: Scores, items: list[str]) -> EvaluationSession:
     """A session of items that were drawn uniformly at random without one, in order of drawing."""
-    order = source.items.tolist()
+    place = {name: number for number, name in enumerate(source.items.tolist())}
     settings = _checked_settings(source, "aipw_cross_fitted", len(items), None, None)
-    state = {"items": [[order.index(name) for name in items]], "observed": [[]], "reading": []}
+    state = {"items": [[place[name] for name in items]], "observed": [[]], "reading": []}
     content = {"settings": settings, "source": _fingerprint(source), "results": {}, "draw": state}
     return EvaluationSession.from_dict(content, source)
 
@@ -375,11 +376,11 @@ def write_json(path: str | Path, content: object) -> None:
 # --- formats of the file ---
 
 
-def _second(content: dict) -> dict:
+def _second(content: dict, source: Scores) -> dict:
     return content
 
 
-def _first(content: dict) -> dict:
+def _first(content: dict, source: Scores) -> dict:
     """There was one method, of ten rounds before they could be chosen."""
     draw = content["draw"]
     uniform = draw.get("uniform")
@@ -390,11 +391,9 @@ def _first(content: dict) -> dict:
     return content | {"settings": settings, "draw": draw | draw.get("sequence", {})}
 
 
-def _one_round(content: dict) -> dict:
-    raise ValueError(
-        "it is the list of a single round, from an older version; give the results without it: "
-        "estimate RESULTS --sources SOURCES"
-    )
+def _one_round(content: dict, source: Scores) -> dict:
+    """It was a list of items only, in order of drawing."""
+    return one_round(source, content["items"]).to_dict() | {"sources": content["sources"]}
 
 
 FORMATS = {FORMAT: _second, 1: _first, "one round": _one_round}

@@ -176,7 +176,7 @@ def test_check(run, tables):
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
         (
             "items sources.csv --precision 0.1 --one-round --session s.json",
-            "aipw_cross_fitted draws a number of items that is fixed beforehand: give budget",
+            "--one-round, .*draws all items at once: it goes with --budget",
         ),
         (
             "items sources.csv --precision 0.1 --rounds 3 --session s.json",
@@ -197,19 +197,37 @@ def test_check(run, tables):
             "items sources.csv --budget 9 --rounds 2 --method aipw --session s.json",
             "all items at once",
         ),
-        ("estimate all.csv --session old.json", "from an older version; .*--sources SOURCES"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(run, tables, line, says):
     run("items sources.csv --budget 9 --one-round --session one.json")
     pd.read_csv("all.csv").head(2).to_csv("round.csv", index=False)
     Path("bad.csv").write_text("item,score\nq1,55\n")
-    session = json.loads(Path("one.json").read_text())
-    old = {"format": "one round", "items": ["q1", "q2"], "sources": session["sources"]}
-    Path("old.json").write_text(json.dumps(old))
     code, _, said = run(line)
     assert code == 1 and said.startswith("error: ") and "Traceback" not in said
     assert re.search(says, said)
+
+
+def test_an_older_list_of_one_round_goes_on(run, tables):
+    asked = run("items sources.csv --budget 9 --one-round --seed 1 --session s.json")[1]
+    sources = json.loads(Path("s.json").read_text())["sources"]
+    old = {"format": "one round", "items": asked.split(), "sources": sources}
+    Path("old.json").write_text(json.dumps(old))
+    assert run("items --session old.json")[1] == asked
+    found = run("estimate all.csv --session s.json --json")
+    assert found[0] == 0 and run("estimate all.csv --session old.json --json") == found
+    assert run("estimate all.csv --session old.json --json") == found
+
+
+def test_results_of_another_model_spoil_nothing(run, tables):
+    asked = run("items sources.csv --budget 20 --seed 1 --session s.json")[1].split()
+    everything = pd.read_csv("all.csv").set_index("item")
+    everything.loc[asked].to_csv("round.csv")
+    run("estimate round.csv --session s.json")
+    before = Path("s.json").read_text()
+    (1 - everything).to_csv("other.csv")
+    code, _, said = run("estimate other.csv --session s.json")
+    assert code == 1 and "has the result" in said and Path("s.json").read_text() == before
 
 
 def test_a_changed_result_is_refused_and_nothing_is_lost(run, tables):

@@ -87,7 +87,10 @@ def test_domains_of_a_long_table(wide):
         ("model,q1,q2\na,1,0\na,1,0\n", r"model a has two scores on item q1"),
         ("model;q1;q2\na;1;0\n", r"separated by commas"),
         ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
-        ("", r"can't be read as a table"),
+        ("", r"t\.csv is empty"),
+        ("model,q1,q2\na,0_1,1\n", r"row 2, column q1: .* is 0_1, .*write 0 or 1"),
+        ("model,q1,q2\na,\u0661,1\n", r"row 2, column q1: .*write 0 or 1"),
+        ("model,q1,q2\na,-nan,1\n", r"row 2, column q1: .* is -nan, .*write 0 or 1"),
         ("model,q1,q2\n", r"t\.csv has a header and no rows"),
         ("item,Item,score\nq1,q2,1\n", r"row 1: the column 'item' comes twice"),
         (
@@ -103,6 +106,35 @@ def test_domains_of_a_long_table(wide):
 def test_what_is_wrong_in_a_table_is_said_with_its_place(wide, text, says):
     with pytest.raises(ValueError, match=says):
         read_scores(wide(text))
+
+
+def test_a_name_may_be_long(wide):
+    name = "q" * 200_000
+    assert read_scores(wide(f"model,{name},q2\na,1,0\n")).items.tolist() == [name, "q2"]
+
+
+@pytest.mark.parametrize(
+    "text, values",
+    [
+        (
+            '{"model": "A", "q1": 1, "q2": 0}\n\n{"model": "B", "q1": 0, "q2": 1}\n',
+            [[1, 0], [0, 1]],
+        ),
+        ('{"Item": "q1", " SCORE": 1}\n{"Item": "q2", " SCORE": 0}\n', [[1, 0]]),
+        ('{"model": null, "item": "q1", "score": 1}\n{"item": "q2", "score": 0}\n', [[1, 0]]),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.jsonl", "t.JSONL"])
+def test_json_lines_are_a_table(wide, text, values, name):
+    scores = read_any(wide(text, name))
+    assert scores.values.tolist() == values and scores.items.tolist() == ["q1", "q2"]
+
+
+def test_a_record_without_a_score_lacks_it(wide):
+    text = '\n{"item": "q1", "score": 1}\n{"item": "q2"}\n'
+    assert read_results(wide(text, "t.jsonl")).to_dict() == {"q1": 1}
+    with pytest.raises(ValueError, match="row 2: the score of model t on item q1 is 7"):
+        read_results(wide(text.replace("1}", "7}"), "t.jsonl"))
 
 
 def test_items_that_some_model_lacks_can_be_dropped(wide):
@@ -128,6 +160,8 @@ def test_results_of_one_model(wide):
     assert read_results(wide('{"item": 7, "score": true}\n', "r.jsonl")).to_dict() == {"7": 1}
     with pytest.raises(ValueError, match="results are of one model, but 2 were found: a, b"):
         read_results(wide("model,item,score\na,q1,1\nb,q1,1\n"))
+    with pytest.raises(ValueError, match=r"t\.csv, .*u\.csv: results are of one model, but 2"):
+        read_results([wide("item,score\nq1,1\n"), wide("item,score\nq2,1\n", "u.csv")])
     with pytest.raises(FileNotFoundError, match="nowhere.csv is not there"):
         read_results("nowhere.csv")
     with pytest.raises(ValueError, match="no file is named"):
@@ -164,6 +198,48 @@ def test_filters_metrics_and_repeats():
     assert scores.accuracy == pytest.approx([(0.5417 + 0.3333) / 2], abs=1e-4)
 
 
+def log_of(path, *lines, **more):
+    """A sample log at `path`, of lines {metric: score, ...}, which may say their doc_id."""
+    path.parent.mkdir(exist_ok=True)
+    lines = [{"doc_id": number} | more | line for number, line in enumerate(lines)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_logs_under_given_names_are_read_as_those_of_folders_are(tmp_path):
+    name = "samples_t.jsonl"
+    first = log_of(tmp_path / "a" / name, {"acc": 1}, {"acc": 0}, doc_hash="x")
+    other = log_of(tmp_path / "b" / name, {"f1": 1}, {"f1": 0})
+    with pytest.raises(ValueError, match="has no metric 'acc'; say which: metric='f1'"):
+        read_lm_eval({"one": first, "two": other})
+    other = log_of(tmp_path / "b" / name, {"acc": 1}, {"acc": 0}, filter="strict")
+    with pytest.raises(ValueError, match="has no filter 'none'; say which: filter='strict'"):
+        read_lm_eval({"one": first, "two": other})
+    other = log_of(tmp_path / "b" / name, {"acc": 1}, {"acc": 0}, doc_hash="y")
+    with pytest.warns(UserWarning, match="2 items are not the same question in all files"):
+        assert read_lm_eval({"one": first, "two": [other]}).models.tolist() == ["one", "two"]
+    with pytest.raises(ValueError, match="no file is named"):
+        read_lm_eval({})
+
+
+def test_an_item_is_left_out_only_where_no_log_has_its_score(tmp_path):
+    nothing = log_of(tmp_path / "samples_t.jsonl", *[{"acc": None}] * 4, doc_hash="x")
+    some = log_of(tmp_path / "samples_t_2026-01-01.jsonl", {"acc": 1}, {"acc": 0}, doc_hash="x")
+    some.rename(some.with_name("samples_t_2026-01-01T00-00-00.0.jsonl"))
+    with pytest.warns(UserWarning) as told:
+        assert read_results(tmp_path).to_dict() == {"t:0": 1, "t:1": 0}
+    assert len(told) == 1 and "item t:2 has no score; items left out: 2" in str(told[0].message)
+    assert str(nothing) in str(told[0].message)
+
+
+@pytest.mark.parametrize("score", [0.5, [1, 0], None])
+def test_a_line_of_a_log_that_comes_again_counts_once(tmp_path, score):
+    lines = [{"acc": 0}, {"acc": 1}, {"acc": score}, {"acc": score, "doc_id": 2, "more": 1}]
+    path = log_of(tmp_path / "samples_t.jsonl", *lines, metrics=["acc"])
+    known = {"t:0": 0, "t:1": 1} | ({} if score is None else {"t:2": 0.5})
+    assert read_results(path).to_dict() == known
+
+
 def test_some_items_only_and_the_same_questions():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -193,13 +269,16 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
     "change, says",
     [
         (lambda text: text[:1500], r"line 2 is not JSON as it was written; was the run cut off"),
-        (lambda text: text.replace('"doc_id"', '"id"', 1), r"line 1 has no doc_id"),
+        (
+            lambda text: text.replace('"doc_id"', '"id"', 1),
+            r"line 1 has no doc_id: it is no sample log of lm-evaluation-harness",
+        ),
         (
             lambda text: text.replace('"acc": 1.0', '"acc": 30.0'),
             r"line 2: the score of model .* on item sums:2 is 30.0",
         ),
         (lambda text: "\n", "is empty; was the run cut off"),
-        (lambda text: '{"doc_id": 0}\n', "has no metric 'acc'"),
+        (lambda text: '{"doc_id": 0}\n', "holds no metric"),
         (
             lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'),
             "",
@@ -207,9 +286,10 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         (lambda text: text.replace('"acc": 0.0', '"f1": 0.0', 1), r"line 1 has no acc"),
         (
             lambda text: text + text.splitlines()[0].replace('"acc": 0.0', '"acc": 1.0') + "\n",
-            r"two scores on item sums:0: 0 \(.*line 1\) and 1 \(.*line 13\)",
+            r"two scores on item sums:0: 0 \(.*line 1\) and 1 \(.*line 13\); delete one of",
         ),
         (lambda text: text + text.splitlines()[0] + "\n", ""),
+        (lambda text: text + text.splitlines()[0].replace("{", '{"again": 1, ', 1) + "\n", ""),
         (lambda text: text.replace('"acc": 1.0', '"acc": [1.0, 0.0]'), ""),
         (
             lambda text: text.replace('"metrics": ["acc", "acc_norm"], ', ""),
@@ -236,7 +316,7 @@ def test_a_score_that_is_empty_in_a_log_is_told(tmp_path):
         next((LOGS / "target").rglob("*.jsonl")).read_text().replace('"acc": 0.0', '"acc": null', 1)
     )
     with pytest.warns(
-        UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score and is left out"
+        UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score; items left out: 1"
     ):
         assert "sums:0" not in read_results(path, metric="acc")
 

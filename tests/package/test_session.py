@@ -527,7 +527,7 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
     (tmp_path / "half.json").write_text(path.read_text()[:300])
     (tmp_path / "else.json").write_text(json.dumps({"format": 3}))
     for name in ("half.json", "else.json"):
-        with pytest.raises(ValueError, match="does not hold a session"):
+        with pytest.raises(ValueError, match="does not hold a session to go on with$"):
             EvaluationSession.resume(tmp_path / name, scores)
     with pytest.raises(FileNotFoundError):
         EvaluationSession.resume(tmp_path / "none.json", scores)
