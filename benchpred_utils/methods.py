@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import designs, estimators, irt, optimised, sequential
+from . import designs, estimators, forecast, irt, optimised, sequential
 from .backend import array_module, asarray, to_numpy
 from .designs import Draw
 from .estimators import Estimate
@@ -209,7 +209,7 @@ METHODS = {
     ),
     "sequential_stratification": Method(
         "sequential stratification", RANDOM, "none", "SequentialStratification",
-        sequential.learn_model, start=sequential.SequentialStratification,
+        forecast.learn_model, start=sequential.SequentialStratification,
     ),
 }  # fmt: skip
 OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification")  # the others are the field's

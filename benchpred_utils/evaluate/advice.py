@@ -10,10 +10,11 @@ from scipy.special import ndtri
 
 from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
+from ..forecast import working_model
 from ..intervals import score_interval
 from ..methods import METHODS
 from ..scores import Scores
-from ..sequential import SequentialStratification, working_model
+from ..sequential import SequentialStratification
 
 __all__ = ["Advice", "half_width", "items_for", "items_to_compare", "recommend"]
 

@@ -16,10 +16,12 @@ import numpy as np
 
 from ..backend import asarray
 from ..designs import budget_items
+from ..forecast import misfit, predict, working_model
 from ..intervals import ess_of_width
 from ..methods import METHODS, RECOMMENDED, Draw, Method, OneRound, begin
 from ..scores import Scores
-from ..sequential import Rounds, SequentialDraws, misfit, predict, working_model
+from ..sequences import SequentialDraws
+from ..sequential import Rounds
 
 __all__ = ["EvaluationSession", "SessionEstimate"]
 

@@ -65,7 +65,7 @@ def experiments():
 def rest():
     """The fit of the working model, each time to a new array, and the import in a new process."""
     try:
-        from benchpred_utils.sequential import working_model
+        from benchpred_utils.forecast import working_model
     except ImportError:  # where it was before
         from benchpred_utils.adaptive import working_model
     for name in ("digits_zoo", "gsm8k"):

@@ -209,7 +209,7 @@ def imports(module):
 
 def test_the_walk_finds_what_is_imported():
     assert "benchpred_utils.estimators" in imports("benchpred_utils.methods")
-    assert "benchpred_utils.irt" in imports("benchpred_utils.sequential")
+    assert "benchpred_utils.irt" in imports("benchpred_utils.forecast")
     assert "cupy" in imports("benchpred_utils.backend")
 
 

@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from benchpred_utils.evaluate.session import ODDS
-from benchpred_utils.sequential import (
-    BettingSequence,
-    SequentialDraws,
-    misfit,
-    predict,
-    working_model,
-)
+from benchpred_utils.forecast import misfit, predict, working_model
+from benchpred_utils.sequences import BettingSequence, SequentialDraws
 
 
 def leaves(draw, target, depth, probability=1.0):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cases import awkward, finished, same
 
-from benchpred_utils import sequential
+from benchpred_utils import forecast, sequences, sequential
 
 
 def rasch(n_models, n_items, seed=0, spread=1.5):
@@ -20,7 +20,7 @@ def rasch(n_models, n_items, seed=0, spread=1.5):
 
 
 def begun(source, uniform, n, **options):
-    model = sequential.working_model(source)
+    model = forecast.working_model(source)
     return sequential.SequentialStratification(model, uniform, n, **options)
 
 
@@ -66,7 +66,7 @@ def estimate_of_one(design):
 
 def refitted(design):
     """An estimate with the last predictions in place of those that were fixed before each draw."""
-    g = sequential.predict(design.model, design.items, design.observed)
+    g = forecast.predict(design.model, design.items, design.observed)
     g_drawn = np.take_along_axis(g, design.items, axis=1)
     q_drawn = np.take_along_axis(design.q, design.items, axis=1)
     return (g.sum() + ((design.observed - g_drawn) / q_drawn).sum()) / g.size
@@ -76,7 +76,7 @@ def setting(n, n_items, seed):
     """A working model, a target, and the jitter and offsets that are given."""
     scores = rasch(5, n_items, seed)
     rng = np.random.default_rng(seed)
-    return sequential.working_model(scores[:4]), scores[4], rng.random(n_items), rng.random(n)
+    return forecast.working_model(scores[:4]), scores[4], rng.random(n_items), rng.random(n)
 
 
 SETTINGS = [(1, 6, 1), (2, 6, 1), (2, 6, 2), (3, 6, 3), (4, 9, 2), (4, 9, 3), (4, 9, 4), (6, 6, 3)]
@@ -184,8 +184,8 @@ def stratification(source, rng):
 
 
 def betting(source, rng):
-    model = sequential.working_model(source)
-    return sequential.SequentialDraws(model, rng.random((3, 60)), 0.12)
+    model = forecast.working_model(source)
+    return sequences.SequentialDraws(model, rng.random((3, 60)), 0.12)
 
 
 @pytest.mark.parametrize("begin", [stratification, betting])
