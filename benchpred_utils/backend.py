@@ -12,8 +12,14 @@ import numpy as np
 
 
 def array_module(array):
-    """The library of an array, with NumPy's names: `numpy`, `cupy`, or another of the standard."""
-    return array_api_compat.array_namespace(array)
+    """The library of an array, with NumPy's names: `numpy`, `cupy`, or another of the standard.
+
+    Raises TypeError, with what to give, for what is no array.
+    """
+    try:
+        return array_api_compat.array_namespace(array)
+    except TypeError as error:
+        raise TypeError(f"{error}; give an array, of Scores `scores.values`") from None
 
 
 @cache

@@ -6,9 +6,10 @@ is interpreted: only the very files that were looked through are ever read.
 """
 
 import hashlib
+import io
 import json
 import os
-import warnings
+import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import platformdirs
 
 from .scores import Scores
 
@@ -60,70 +62,73 @@ def fetch(name):
     Raises DataUnavailable when a file can't be had, and ValueError when one is not the file that
     was published: when its sha256 is another.
     """
-    return [_fetch(entry) for entry in files(name)]
+    return [_fetch(entry)[0] for entry in files(name)]
 
 
 def _fetch(entry):
-    local = os.environ.get("BENCHPRED_DATA")
-    if local and (Path(local) / entry["file"]).is_file():
-        return _checked(Path(local) / entry["file"], entry)
-    cached = _cache_folder() / entry["file"]
-    return _checked(cached, entry) if cached.is_file() else _download(entry, cached)
-
-
-def _pooch():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pooch wants a progress bar for notebooks, and says so
-        import pooch
-    return pooch
-
-
-def _cache_folder():
-    return _pooch().os_cache("benchpred-book")
-
-
-def _checked(path, entry):
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    """The path of a file, and its checked bytes: read once, so that these are what is used."""
+    cache = _cache_folder()
+    path = Path(os.environ.get("BENCHPRED_DATA") or cache, entry["file"])
+    if not path.is_file():
+        path = cache / entry["file"]
+    if not path.is_file():
+        return path, _download(entry, path)
+    content = path.read_bytes()
+    found = _sha256(content)
     if found != entry["sha256"]:
         raise ValueError(
             f"{path} is not the published file: its sha256 is {found[:12]}..., "
             f"{entry['sha256'][:12]}... was expected; delete it (a new copy is downloaded) or "
             f"replace it by {entry['url']}"
         )
-    return path
+    return path, content
+
+
+def _cache_folder():
+    return Path(platformdirs.user_cache_dir("benchpred-book"))
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def _download(entry, path):
+    """The bytes of a file, which is stored at `path`; no more are taken than it should have."""
     import requests
 
-    pooch = _pooch()
     if os.environ.get("BENCHPRED_OFFLINE"):
         raise DataUnavailable(
             f"{entry['file']} is not here and BENCHPRED_OFFLINE forbids the download"
         )
-    get = pooch.HTTPDownloader(progressbar=True, timeout=20)
     try:
-        pooch.retrieve(
-            entry["url"],
-            "sha256:" + entry["sha256"],
-            fname=path.name,
-            path=path.parent,
-            downloader=get,
-        )
-    except (requests.exceptions.RequestException, OSError) as error:
+        content = b""
+        with requests.get(entry["url"], stream=True, timeout=20) as response:
+            response.raise_for_status()
+            for part in response.iter_content(2**16):
+                content += part
+                if len(content) > entry["bytes"]:
+                    break
+        if _sha256(content) != entry["sha256"]:
+            raise OSError("what came is not the published file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:  # no half-written file is seen
+            written = Path(folder, path.name)
+            written.write_bytes(content)
+            written.replace(path)
+    except OSError as error:  # all errors of requests are
         raise DataUnavailable(
             f"{entry['file']} could not be downloaded from {entry['url']} "
-            f"({type(error).__name__}); put it at $BENCHPRED_DATA/{entry['file']}, "
+            f"({type(error).__name__}: {error}); put it at $BENCHPRED_DATA/{entry['file']}, "
             "or try again with internet access"
         ) from error
-    return path
+    return content
 
 
 # --- from checked bytes to Scores -----------------------------------------------------------------
 
 
-def _read_helm_lite(name, path):
-    values = joblib.load(path)  # a pickle, which could run code: this one is known by its sha256
+def _read_helm_lite(name, file):
+    values = joblib.load(file)  # a pickle, which could run code: this one is known by its sha256
     models = _helm_models()
     if len(values) != len(models):
         models = None  # four rows of LegalBench are missing, and nobody says which
@@ -143,36 +148,36 @@ def _helm_models():
     return tuple(pd.read_csv(FACTS / "helm_lite_models.csv")["model"])
 
 
-def _read_mmlu_pro(name, path, log, systems=False):
-    table = _answers(path)
+def _read_mmlu_pro(name, file, log, systems=False):
+    table = _answers(file)
     if not systems:
         table = table.drop(columns=list(_SYSTEMS))
     table = table.dropna()
     return Scores(table.T, domains=_mmlu_pro_log(log)["category"][table.index], name=name)
 
 
-def _read_mmlu_math(name, path, log, systems=False):
-    table = _answers(path).dropna()  # the same questions with and without the systems
+def _read_mmlu_math(name, file, log, systems=False):
+    table = _answers(file).dropna()  # the same questions with and without the systems
     facts = _mmlu_pro_log(log).loc[table.index]
     facts = facts[(facts["category"] == "math") & facts["src"].str.startswith(_FROM_MMLU)]
     table = table.loc[facts.index].drop(columns=[] if systems else list(_SYSTEMS))
     return Scores(table.T, domains=facts["src"].str.removeprefix(_FROM_MMLU), name=name)
 
 
-def _answers(path):
+def _answers(file):
     """Questions x models of MMLU-Pro, of models that answered nearly all; NaN is no answer."""
-    table = pd.read_csv(path, index_col="question_id")
+    table = pd.read_csv(file, index_col="question_id")
     return table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
 
 
-def _mmlu_pro_log(path):
-    with zipfile.ZipFile(path) as archive:
+def _mmlu_pro_log(file):
+    with zipfile.ZipFile(file) as archive:
         log = pd.DataFrame(json.loads(archive.read(archive.namelist()[0])))
     return log.set_index(log["question_id"].astype(int))
 
 
-def _read_swe_bench(name, path):
-    table = pd.read_csv(path, index_col="model")
+def _read_swe_bench(name, file):
+    table = pd.read_csv(file, index_col="model")
     return Scores(
         table,
         domains=[item.split("__")[0] for item in table.columns],  # django of django__django-1
@@ -181,8 +186,8 @@ def _read_swe_bench(name, path):
     )
 
 
-def _read_bigcodebench(name, path):
-    return Scores(pd.read_csv(path, index_col="Model"), name=name)
+def _read_bigcodebench(name, file):
+    return Scores(pd.read_csv(file, index_col="Model"), name=name)
 
 
 def _read_digits_zoo(name):
@@ -229,7 +234,8 @@ def load_scores(name, *, systems=False):
     reader, _ = _dataset(name)
     if systems and name not in ("mmlu_pro", "mmlu_math"):
         raise ValueError(f"systems=True is for mmlu_pro and mmlu_math; {name} has no systems")
-    return reader(name, *fetch(name), **({"systems": True} if systems else {}))
+    contents = [io.BytesIO(_fetch(entry)[1]) for entry in files(name)]
+    return reader(name, *contents, **({"systems": True} if systems else {}))
 
 
 def model_table(name):
@@ -239,6 +245,7 @@ def model_table(name):
     have the developer.
     Raises ValueError where nothing but the name is known.
     """
+    _dataset(name)
     if name == "digits_zoo":
         return pd.read_csv(FACTS / "digits_zoo.csv", index_col="model")
     if name in HELM_LITE and name != "legalbench":  # LegalBench's rows have no names

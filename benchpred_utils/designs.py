@@ -6,11 +6,12 @@ sees a target model; `methods.drawn_by` makes it the draw of a method. A draw th
 read its scores takes what was learned, and returns a Draw (see `optimised` and `irt`).
 """
 
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 
-from .backend import array_module, asarray
+from .backend import array_module, to_numpy
 
 
 class Draw(NamedTuple):
@@ -51,13 +52,15 @@ def k_center_greedy(source, n, rng):
     It starts at a random item and adds, again and again, an item whose distance to the nearest
     chosen one is greatest; ties, of which a 0/1 matrix has many, are broken at random. Squared
     distances |a|^2 + |b|^2 - 2 a'b are whole numbers there, and exact.
-    Raises ValueError when n is not between 1 and N.
+    Raises ValueError when n is not between 1 and N, or a score is missing.
     """
     n_items = checked_budget(source.shape[1], n)
     xp = array_module(source)
-    order = asarray(rng.permutation(n_items))  # argmax takes the first of equals
+    order = xp.asarray(rng.permutation(n_items))  # argmax takes the first of equals
     z = source[:, order]
     square = (z**2).sum(axis=0)
+    if not xp.isfinite(square).all():
+        raise ValueError("the source scores hold missing or infinite values")
     chosen = [0]
     nearest = xp.full(n_items, xp.inf)  # squared distance of each item to its nearest chosen one
     for _ in range(n - 1):
@@ -78,16 +81,37 @@ def checked_budget(n_items, n):
     return n_items
 
 
-def budget_items(budget, n_items):
-    """The number n of items that `budget` means: itself, or a fraction of N if a float below 1.
-
-    Raises ValueError when it is not between 1 and N.
-    """
-    is_fraction = isinstance(budget, float) and budget < 1
-    n = round(budget * n_items) if is_fraction else int(budget)
-    if not 1 <= n <= n_items or (not is_fraction and n != budget):
+def checked_core(core, n, n_items, whose):
+    """Core sets (T, n) on the host, when each holds n distinct items of N; else a ValueError."""
+    core = to_numpy(core)
+    ordered = np.sort(core, axis=-1)
+    if (
+        core.shape[1:] != (n,)
+        or core.dtype.kind not in "iu"
+        or ordered.min() < 0
+        or ordered.max() >= n_items
+        or (ordered[:, 1:] == ordered[:, :-1]).any()
+    ):
         raise ValueError(
-            f"budget is {budget}; it must be a whole number of items between 1 and {n_items}, or a "
-            "fraction of them below 1 that gives at least one item"
+            f"{whose} must give {n} distinct items of {n_items}, by whole numbers from 0 to "
+            f"{n_items - 1}; it does not"
+        )
+    return core
+
+
+def budget_items(budget, n_items):
+    """The number n of items that `budget` means: itself, or a fraction of N if it is below 1.
+
+    Raises ValueError when it is neither, such as 1.0, True or "50", or not between 1 and N.
+    """
+    n = 0
+    if isinstance(budget, Real) and 0 < budget < 1:
+        n = round(float(budget) * n_items)
+    elif isinstance(budget, Integral) and budget is not True:
+        n = int(budget)
+    if not 1 <= n <= n_items:
+        raise ValueError(
+            f"budget is {budget!r}; it must be a whole number of items between 1 and {n_items}, "
+            "or a fraction of them below 1 that gives at least one item"
         )
     return n

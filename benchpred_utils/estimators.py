@@ -12,6 +12,7 @@ it returns an Estimate and draws no random numbers.
 from typing import NamedTuple
 
 from .backend import array_module, floating
+from .designs import checked_core
 from .intervals import score_interval
 
 PART = 128  # core sets that are worked on together: more are no faster
@@ -34,8 +35,19 @@ def evaluate(estimator, source, target, core, size=PART):
     """The Estimate, (T, P) arrays, of the targets (P, N) from the core sets (T, n).
 
     `size` core sets are worked on at a time, which bounds the memory and changes no result.
+    Raises ValueError for a core set that is not distinct items of N, for other than N items in the
+    source, and for scores outside [0, 1]; TypeError for what is no array.
     """
+    for scores in (source, target):
+        array_module(scores)
+        within = (scores >= 0) & (scores <= 1)
+        if scores.ndim == 2 and not within.all():  # a g (N,) may be any prediction
+            raise ValueError("scores must lie in [0, 1], and none may be missing")
+    n_items = target.shape[1]
+    if source.shape[-1] != n_items:
+        raise ValueError(f"the source has {source.shape[-1]} items, the target {n_items}")
     core = array_module(target).asarray(core)
+    checked_core(core, core.shape[-1], n_items, "a core set")
     parts = []
     for start in range(0, len(core), size):
         part = core[start : start + size]

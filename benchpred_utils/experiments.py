@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .backend import asarray
 from .designs import budget_items
-from .methods import METHODS, begin
+from .methods import METHODS, Method, begin
 from .scores import Scores
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
@@ -29,6 +29,8 @@ def split_models(scores, split, rng=None):
     models; TypeError when the random split gets no Generator.
     """
     right = scores.accuracy > 0
+    if not right.any():
+        raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
     if not right.all():
         scores = scores.select(models=right)
     n_models = scores.n_models
@@ -83,7 +85,8 @@ def run_experiment(
     items, or a fraction of N when it is a float below 1. `source` and `target` (Scores of the same
     items) replace `scores` and `split`. Methods with the same draw and stream see the same core
     sets. The same seed gives the same records whatever `n_jobs` and the joblib backend are.
-    Raises ValueError when a method, split or budget is not there to be had.
+    Raises ValueError when a method, split or budget is not there to be had, TypeError for scores
+    that are no Scores.
     """
     experiment = _checked(scores, methods, split, budget, seed, source, target)
     if trials < 1:
@@ -96,7 +99,8 @@ def run_experiment(
     with threadpool_limits(1):  # here too: threads of one process share the limit
         for run in tqdm(runs, name, len(chunks), disable=not progress, leave=False):
             parts += run
-    parts.sort(key=lambda part: experiment.methods.index(part["method"][0]))  # trials stay in order
+    order = list(experiment.methods)
+    parts.sort(key=lambda part: order.index(part["method"][0]))  # trials stay in order
     return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -105,7 +109,7 @@ class _Experiment:
     """What every chunk of trials needs to know; it travels to the workers."""
 
     benchmark: str
-    methods: tuple
+    methods: dict[str, Method]  # by name: a worker knows no method that was added to the table
     split: str
     n: int
     seed: int
@@ -134,8 +138,7 @@ class _Experiment:
         learned = {}
         drawn = {}
         records = []
-        for name in self.methods:
-            method = METHODS[name]
+        for name, method in self.methods.items():
             if method.learn not in learned:
                 learned[method.learn] = method.learn(source, self.n)
             rngs = [self.rng(trial, method.stream) for trial in trials]
@@ -167,10 +170,15 @@ def _checked(scores, methods, split, budget, seed, source, target):
     """The experiment of usable arguments."""
     if (scores is None) == (source is None) or (source is None) != (target is None):
         raise ValueError("give either scores (and a split), or both source and target")
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown or isinstance(methods, str):
+    for given in (scores, source, target):
+        if not isinstance(given, Scores | None):
+            raise TypeError(f"{type(given).__name__} is given for scores; use Scores(values)")
+    asked = [methods] if isinstance(methods, str) else list(methods)
+    unknown = [method for method in asked if method not in METHODS]
+    if unknown or not asked or isinstance(methods, str):
         raise ValueError(
-            f"no such method: {unknown or [methods]}; methods is a list of {', '.join(METHODS)}"
+            f"{f'no such method: {unknown}' if unknown else f'methods is {methods!r}'}; "
+            f"methods is a list of {', '.join(METHODS)}"
         )
     pair = None
     if source is not None:
@@ -183,4 +191,6 @@ def _checked(scores, methods, split, budget, seed, source, target):
     whole = scores if source is None else source
     n = budget_items(budget, whole.n_items)
     kept = None if pair else scores
-    return _Experiment(whole.name, tuple(methods), split, n, seed, kept, pair)
+    return _Experiment(
+        whole.name, {name: METHODS[name] for name in asked}, split, n, seed, kept, pair
+    )

@@ -37,7 +37,8 @@ def score_interval(value, variance, mean, plain, df, level=0.95):
     k = k * float(stdtrit(df, 0.5 + level / 2)) ** 2
     middle = value + k / 2
     half = xp.sqrt(k * value * (1 - value) + k**2 / 4)
-    return (middle - half) / (1 + k), (middle + half) / (1 + k)
+    lower, upper = (middle - half) / (1 + k), (middle + half) / (1 + k)
+    return xp.clip(lower, 0.0, 1.0), xp.clip(upper, 0.0, 1.0)  # rounding leaves it
 
 
 def stratified_interval(value, observed, g, q, n_items):

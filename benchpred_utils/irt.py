@@ -9,7 +9,7 @@ import numpy as np
 import scipy  # scipy.optimize is loaded at its first use
 from threadpoolctl import threadpool_limits
 
-from .backend import array_module, to_numpy
+from .backend import array_module, floating, to_numpy
 from .designs import Draw, checked_budget
 from .estimators import Estimate, matvec
 from .optimised import slow_import
@@ -308,6 +308,7 @@ def sort_and_search(learned, draws, observed):
     item itself, which k = 0 and k = 1 share, is the first that is wrong.)
     """
     xp = array_module(observed)
+    (observed,) = floating(observed)
     (thresholds,) = draws.reading
     gain = xp.concat([xp.zeros_like(observed[..., :1]), 2 * observed - 1], axis=-1)
     agreement = gain.cumsum(axis=-1)  # but for a constant

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import designs, estimators, forecast, irt, optimised, sequential
 from .backend import array_module, asarray, to_numpy
-from .designs import Draw
+from .designs import Draw, checked_core
 from .estimators import Estimate
 
 
@@ -91,11 +91,7 @@ def draws_of(method, learned, n, rngs, n_items):
     """
     draws = [method.draw(learned, n, rng) for rng in rngs]
     items = np.stack([to_numpy(draw.items) for draw in draws])
-    ordered = np.sort(np.pad(items, ((0, 0), (1, 1)), constant_values=(-1, n_items)), axis=1)
-    if items.shape[1] != n or (np.diff(ordered) < 1).any():
-        raise ValueError(
-            f"the draw of {method.label} must give {n} distinct items of {n_items}; it does not"
-        )
+    checked_core(items, n, n_items, f"the draw of {method.label}")
     readings = zip(*(draw.reading for draw in draws))
     return Draw(asarray(items), tuple(_stacked(reading) for reading in readings))
 

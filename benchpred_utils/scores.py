@@ -4,13 +4,15 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """The scores of M models on N items of one benchmark.
 
-    A data frame may be given for `values`: its index names the models, its columns the items.
+    A data frame may be given for `values`: its index names the models, its columns the items. A
+    Series of domains or dates is taken by its index, which must hold these names.
     Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix.
     """
 
@@ -30,7 +32,7 @@ class Scores:
         models = _names("models", models, n_models, "model-")
         items = _names("items", items, n_items, "item-")
         _check_range(values, models, items)
-        domains = _labels("domains", self.domains, n_items, "items")
+        domains = _labels("domains", self.domains, items, "items")
         dates = _checked_dates(self.dates, models)
         self._set(values=values, models=models, items=items, domains=domains, dates=dates)
 
@@ -57,7 +59,8 @@ class Scores:
     def select(self, models=None, items=None):
         """The Scores of some models and some items, given by index or mask (None: all).
 
-        Raises ValueError when a model or an item is taken twice, or too few are left.
+        Raises ValueError when a model or an item is taken twice or is not there, or too few are
+        left.
         """
         rows = _positions("model", models, self.n_models, 1)
         columns = _positions("item", items, self.n_items, 2)
@@ -84,7 +87,15 @@ def _frozen(values):
 
 def _positions(what, chosen, length, least):
     """The chosen models or items as indices."""
-    index = np.arange(length) if chosen is None else np.arange(length)[chosen]
+    try:
+        index = np.arange(length)[slice(None) if chosen is None else chosen]
+        if index.ndim != 1:
+            raise IndexError("one number, or a table of them")
+    except IndexError as error:
+        raise ValueError(
+            f"select takes a list of {what}s' numbers, from 0 to {length - 1}, or a mask of "
+            f"{length} truth values, not {chosen!r}"
+        ) from error
     if len(index) < least or np.bincount(index).max() > 1:
         plural = what if least == 1 else f"{what}s"
         raise ValueError(f"a selection must hold at least {least} {plural}, each only once")
@@ -93,8 +104,10 @@ def _positions(what, chosen, length, least):
 
 def _matrix(values):
     try:
-        values = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
+        if np.iscomplexobj(values):
+            raise TypeError("complex scores have no order")
+        values = np.ma.asarray(values, dtype=float).filled(np.nan)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"values must be a matrix of numbers, models x items: {error}") from None
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
         raise ValueError(
@@ -123,7 +136,7 @@ def _names(field, names, length, prefix):
     if names is None:
         width = len(str(length - 1))
         return np.array([f"{prefix}{i:0{width}d}" for i in range(length)])
-    names = _labels(field, [str(name) for name in names], length, field)
+    names = _labels(field, [str(name) for name in names], range(length), field)
     unique, counts = np.unique(names, return_counts=True)
     twice = unique[counts > 1]
     if len(twice):
@@ -134,20 +147,30 @@ def _names(field, names, length, prefix):
     return names
 
 
-def _labels(field, labels, length, of):
+def _labels(field, labels, names, of):
+    """One label for each name; those of a Series are found by the names."""
     if labels is None:
         return None
+    if isinstance(labels, pd.Series):
+        labels = labels.set_axis(labels.index.map(str))
+        lacking = [name for name in names if name not in labels.index]
+        if lacking:
+            raise ValueError(
+                f"{field} is a Series without {len(lacking)} of the {of} in its index, the first "
+                f"is {lacking[0]}; give a list where the order says whose they are"
+            )
+        labels = labels.loc[list(names)]
     labels = np.asarray(labels)
-    if labels.shape != (length,):
+    if labels.shape != (len(names),):
         raise ValueError(
-            f"{field} must be one label for each of the {length} {of}, "
+            f"{field} must be one label for each of the {len(names)} {of}, "
             f"but their shape is {labels.shape}"
         )
     return labels
 
 
 def _checked_dates(dates, models):
-    dates = _labels("dates", dates, len(models), "models")
+    dates = _labels("dates", dates, models, "models")
     if dates is None:
         return None
     if dates.dtype.kind not in "iuf":  # not ranks: dates, or text in ISO format

@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import threading
+from itertools import repeat
 
 import joblib
 import numpy as np
@@ -107,6 +108,8 @@ def test_unknown_names_are_answered_with_the_known_ones():
         bp.load_scores("digits_zoo", systems=True)
     with pytest.raises(ValueError, match="nothing but the names"):
         bp.model_table("legalbench")
+    with pytest.raises(ValueError, match="no data set 'nope'; there are openbookqa"):
+        bp.model_table("nope")
 
 
 # --- where they come from -------------------------------------------------------------------------
@@ -132,6 +135,7 @@ def small_file(tmp_path, monkeypatch):
     entry = {
         "file": "benchmark-prediction/gsm.jbl",
         "url": f"http://127.0.0.1:{server.server_port}/gsm.jbl",
+        "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     monkeypatch.setattr(data, "_manifest", lambda: {entry["file"]: entry})
@@ -158,12 +162,62 @@ def test_download_then_cache_then_local_folder(small_file, tmp_path, monkeypatch
     assert data.fetch("gsm8k") == [mine]
 
 
-def test_a_wrong_file_is_refused_and_nothing_is_kept(small_file, tmp_path, monkeypatch):
-    entry, _ = small_file
-    entry["sha256"] = "0" * 64
-    with pytest.raises(ValueError, match="hash"):
-        bp.load_scores("gsm8k")
+@pytest.mark.parametrize("body", ["", "<html>please log in</html>", "short", "other", "endless"])
+def test_what_came_instead_of_the_file_is_not_kept(body, small_file, tmp_path, monkeypatch):
+    """A captive portal, an empty body, one cut short, another file, and one that never ends."""
+    entry, content = small_file
+    other = content[:-1] + bytes([content[-1] ^ 1])
+    parts = {"short": [content[:-1]], "other": [other], "endless": repeat(content)}
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            try:
+                for part in parts.get(body, [body.encode()]):
+                    self.wfile.write(part)
+            except OSError:  # the other side has gone
+                pass
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry["url"] = f"http://127.0.0.1:{server.server_port}/"
+        with pytest.raises(bp.DataUnavailable, match="what came is not the published file; put|;"):
+            bp.load_scores("gsm8k")
+        server.shutdown()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_what_was_hashed_is_what_is_read(small_file, tmp_path, monkeypatch):
+    """A file that is exchanged after its hash was taken is not opened again."""
+    entry, content = small_file
+    mine = tmp_path / "mine" / entry["file"]
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(content)
+    monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
+
+    def exchanged(content):
+        joblib.dump(np.zeros((5, 5)), mine)
+        return hashlib.sha256(content).hexdigest()
+
+    monkeypatch.setattr(data, "_sha256", exchanged)
+    assert bp.load_scores("gsm8k").values.tolist() == [[0, 1, 1], [1, 0, 1]]
+    with pytest.raises(ValueError, match="not the published file"):  # negative control
+        bp.load_scores("gsm8k")
+
+
+def test_a_download_leaves_its_file_alone(small_file, tmp_path):
+    entry, content = small_file
+    bp.load_scores("gsm8k")
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert left == [tmp_path / "cache" / entry["file"]]
+
+
+def test_a_wrong_file_of_ones_own_is_refused(small_file, tmp_path, monkeypatch):
+    entry, _ = small_file
     mine = tmp_path / "mine" / entry["file"]
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"something else")

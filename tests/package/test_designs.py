@@ -1,5 +1,6 @@
 """The designs: every ordered core set is as likely; the farthest-point core set covers."""
 
+import re
 from itertools import combinations, permutations
 
 import numpy as np
@@ -172,6 +173,29 @@ def test_ties_are_broken_at_random(rng):
     assert len(pairs) == 10
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_k_center_greedy_takes_no_missing_scores(bad, rng):
+    source = np.zeros((3, 10))
+    source[1, 4] = bad
+    with pytest.raises(ValueError, match="missing or infinite"):
+        designs.k_center_greedy(source, 4, rng)
+
+
+CORES = [[[3, 75]], [[-5, 3]], [[3, 3]], [[0.0, 1.0]], [[True, False]], [[1, 2, 3]], [1, 2]]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_core_set_is_distinct_items_by_number(core):
+    with pytest.raises(ValueError, match="it must give 2 distinct items of 60, by whole numbers"):
+        designs.checked_core(core, 2, 60, "it")
+
+
+@pytest.mark.parametrize("dtype", [int, np.uint8, np.int8])
+def test_a_right_core_set_passes(dtype):
+    core = np.array([[0, 59], [7, 3]], dtype)
+    assert designs.checked_core(core, 2, 60, "it") is core
+
+
 @pytest.mark.parametrize("size", [0, N + 1])
 def test_an_impossible_core_set_is_refused(size, rng):
     source = np.zeros((2, N))
@@ -182,7 +206,15 @@ def test_an_impossible_core_set_is_refused(size, rng):
         designs.uniform_core_sets(N, size, 2, rng)
 
 
-BUDGETS = [(10, 10), (0.2, 12), (60, 60), (1, 1), (0.999, 60), (np.int64(5), 5)]
+BUDGETS = [
+    (10, 10),
+    (0.2, 12),
+    (60, 60),
+    (1, 1),
+    (0.999, 60),
+    (np.int64(5), 5),
+    (np.float32(0.5), 30),
+]
 
 
 @pytest.mark.parametrize("budget, n", BUDGETS)
@@ -190,7 +222,11 @@ def test_a_budget_is_a_number_or_a_fraction_of_items(budget, n):
     assert designs.budget_items(budget, 60) == n
 
 
-@pytest.mark.parametrize("budget", [0, 61, -1, 0.001, 1.5, 10.5, 0.0])
+@pytest.mark.parametrize(
+    "budget", [0, 61, -1, 0.001, 1.5, 10.5, 0.0, 1.0, 50.0, True, np.nan, np.inf, None, "50", [50]]
+)
 def test_a_wrong_budget_is_refused(budget):
-    with pytest.raises(ValueError, match=f"budget is {budget}; .*between 1 and 60"):
+    with pytest.raises(
+        ValueError, match=rf"budget is {re.escape(repr(budget))}; .*between 1 and 60"
+    ):
         designs.budget_items(budget, 60)

@@ -9,7 +9,7 @@ from cases import same
 from scipy import stats
 from sklearn.linear_model import Ridge, RidgeCV
 
-from benchpred_utils import designs, estimators
+from benchpred_utils import Scores, designs, estimators
 from benchpred_utils.estimators import observe
 
 ALPHA = 10.0
@@ -238,6 +238,37 @@ def test_evaluated_in_parts_is_as_evaluated_at_once(estimator, small):
     for size in (1, 2, 3, 100):
         parts = estimators.evaluate(estimator, source, target, core, size)
         assert same(parts, whole, rtol=1e-9, atol=1e-12)
+
+
+CORE = [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(core=[[-1, 2, 3]]), "distinct items of 60"),
+        (dict(core=[[0, 1, 60]]), "distinct items of 60"),
+        (dict(core=[[4, 4, 5]]), "distinct items of 60"),
+        (dict(core=[[0.0, 1.0, 2.0]]), "whole numbers"),
+        (dict(core=[0, 1, 2]), "distinct items of 60"),
+        (dict(target=np.zeros((2, 30))), "source has 60 items, the target 30"),
+        (dict(target=np.full((2, 60), 100.0)), r"in \[0, 1\]"),
+        (dict(source=np.full((2, 60), -0.1)), r"in \[0, 1\]"),
+        (dict(target=np.full((2, 60), np.nan)), "none may be missing"),
+        (dict(source=np.full((2, 60), np.nan)), "none may be missing"),
+    ],
+)
+def test_what_is_evaluated_is_checked(change, message):
+    given = dict(source=np.ones((4, 60)), target=np.ones((2, 60)), core=CORE) | change
+    with pytest.raises(ValueError, match=message):
+        estimators.evaluate(estimators.aipw, **given)
+
+
+def test_scores_are_no_array():
+    scores = Scores(np.eye(4))
+    for given in ((scores, scores), (scores.values, scores), (scores, scores.values)):
+        with pytest.raises(TypeError, match="give an array, of Scores `scores.values`"):
+            estimators.evaluate(estimators.random_sampling, *given, CORE)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, bool, np.float32])

@@ -134,12 +134,21 @@ def test_the_poison_test_can_fail(scores, rng, asked):
     assert np.array_equal(clean.estimate[1:], dirty.estimate[1:])
 
 
-DISHONEST = [range(60), [0] * 10, range(9), [*range(9), 60], [-1, *range(9)]]
+DISHONEST = [
+    range(60),
+    [0] * 10,
+    range(9),
+    [*range(9), 60],
+    [*range(9), 75],
+    [-1, *range(9)],
+    [-5, *range(9)],
+    np.arange(10.0),
+]
 
 
 @pytest.mark.parametrize("core", DISHONEST)
 def test_a_draw_of_other_items_than_it_pays_for_is_stopped(core, scores, monkeypatch):
-    """Negative control: all items, one item ten times, too few, an item that is not there."""
+    """All items, one item ten times, too few, items that are not there, no whole numbers."""
 
     def design(source, n, rng):
         return np.array(core)
@@ -198,6 +207,8 @@ def test_splits_that_cannot_be_made_are_refused(scores):
         bp.split_models(bp.Scores(scores.values), "chronological")
     with pytest.raises(TypeError, match="pass rng"):
         bp.split_models(scores, "interpolation")
+    with pytest.raises(ValueError, match="all models of custom score 0"):
+        bp.split_models(bp.Scores(np.zeros((40, 60))), "extrapolation")
     few = scores.select(models=[0, 1, 2])
     with pytest.raises(ValueError, match="3 models with an accuracy above 0; .* takes at least 4"):
         bp.split_models(few, "extrapolation")
@@ -211,8 +222,17 @@ def test_wrong_arguments_are_refused(scores):
     turned = target.select(items=np.arange(59, -1, -1))
     with pytest.raises(ValueError, match=r"no such method: \['magic'\].*random_sampling"):
         run(scores, ["magic"])
-    with pytest.raises(ValueError, match="methods is a list"):
+    with pytest.raises(ValueError, match="methods is 'aipw'; methods is a list"):
         run(scores, "aipw")
+    with pytest.raises(ValueError, match=r"methods is \[\]; methods is a list"):
+        run(scores, [])
+    with pytest.raises(TypeError, match=r"ndarray is given for scores; use Scores\(values\)"):
+        run(scores.values, ["aipw"])
+    with pytest.raises(TypeError, match="list is given for scores"):
+        run(source=source, target=target.values.tolist())
+    for budget in (None, True, 1.0, "50", np.nan):
+        with pytest.raises(ValueError, match=f"budget is {budget!r}; it must be a whole number"):
+            run(scores, ["aipw"], budget=budget)
     with pytest.raises(ValueError, match="either scores"):
         run(scores, source=source, target=target)
     with pytest.raises(ValueError, match="either scores"):

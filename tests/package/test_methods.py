@@ -2,6 +2,7 @@
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from cases import ALL, ONE_SHOT, awkward, finished, learned_and_draws, one_draw, same
 
@@ -149,6 +150,16 @@ def test_scores_in_whole_numbers_are_read_as_floats(name, dtype, matrix):
     assert same(*estimates, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, bool])
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_an_estimate_function_reads_whole_numbers_too(name, dtype, matrix):
+    learned, draws = learned_and_draws(name, matrix[:8], 13, 2)
+    observed = observe(matrix[20:23], draws.items)
+    estimate = bp.METHODS[name].estimate
+    expected = estimate(learned, draws, observed)
+    assert same(estimate(learned, draws, observed.astype(dtype)), expected, rtol=1e-12, atol=1e-14)
+
+
 # --- nothing is kept unseen -----------------------------------------------------------------------
 
 
@@ -257,6 +268,13 @@ def test_a_new_method_runs_in_an_experiment(toy, matrix):
     if toy == "halves":  # unbiased: within five standard errors of all 270
         error = of_toy.estimate - of_toy.truth
         assert abs(error.mean()) < 5 * error.std() / 270**0.5
+
+
+def test_workers_know_a_new_method(toy, matrix, monkeypatch):
+    monkeypatch.setattr(bp.experiments, "CHUNK", 2)  # so that few trials are several tasks
+    given = (bp.Scores(matrix), ["aipw", toy], "extrapolation", 10, 3)
+    alone, both = (bp.run_experiment(*given, n_jobs=n, progress=False) for n in (1, 2))
+    pd.testing.assert_frame_equal(alone, both, check_exact=True)
 
 
 def test_a_new_method_begins_as_all_do(toy, matrix):

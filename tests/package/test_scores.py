@@ -45,9 +45,20 @@ def test_a_wrong_matrix_is_refused_with_its_culprit(kwargs, message):
         Scores(**kwargs)
 
 
-def test_text_is_no_score():
+@pytest.mark.parametrize(
+    "values", [[["right", "wrong"]], [[1 + 5j, 0]], np.array([[1 + 5j, 0]]), [[10**400, 0]]]
+)
+def test_what_is_no_number_is_no_score(values):
     with pytest.raises(TypeError, match="matrix of numbers"):
-        Scores([["right", "wrong"]])
+        Scores(values)
+
+
+@pytest.mark.parametrize("dtype", [float, int])
+def test_a_masked_score_is_a_missing_one(dtype):
+    masked = np.ma.masked_array([[1, 0, 1], [1, 1, 0]], [[0, 0, 0], [1, 0, 1]], dtype=dtype)
+    with pytest.raises(ValueError, match="2 of 6 scores are missing.*model model-1, item item-0"):
+        Scores(masked)
+    assert Scores(np.ma.masked_array(masked.data)).accuracy == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_the_record_cannot_be_changed_from_inside_or_outside():
@@ -69,6 +80,29 @@ def test_names_are_made_or_taken_from_a_data_frame():
     assert list(scores.items) == ["10", "11", "12"]
     assert scores.accuracy == pytest.approx([2 / 3, 0.5])
     assert repr(scores) == "Scores('mine': 2 models x 3 items)"
+
+
+FRAME = pd.DataFrame(OK, index=["a", "b"], columns=[10, 11, 12])
+
+
+def test_a_series_is_taken_by_its_index():
+    domains = pd.Series({12: "z", 10: "x", 11: "y", 13: "of no item"})
+    scores = Scores(FRAME, domains=domains, dates=pd.Series({"b": 2, "a": 1}))
+    assert scores.domains.tolist() == ["x", "y", "z"]
+    assert scores.dates.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (dict(domains=pd.Series(["x", "y", "z"])), "domains is a Series without 3 of the items"),
+        (dict(dates=pd.Series({"a": 1})), "dates is a Series without 1 of the models.*is b; give"),
+        (dict(dates=pd.Series([1, 2, 3], ["a", "b", "a"])), "one label for each of the 2 models"),
+    ],
+)
+def test_a_series_of_other_names_is_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        Scores(FRAME, **labels)
 
 
 def test_select_keeps_labels_with_their_rows_and_columns():
@@ -93,3 +127,11 @@ def test_select_keeps_labels_with_their_rows_and_columns():
 def test_a_selection_is_checked(choice):
     with pytest.raises(ValueError, match="at least . (model|items), each only once"):
         Scores(OK).select(**choice)
+
+
+@pytest.mark.parametrize(
+    "chosen", [["model-0"], [0.0, 1.0], [True, False, True], [2], [-3], 1, "model-0", [[0], [1]]]
+)
+def test_a_selection_of_what_is_not_there_says_what_it_takes(chosen):
+    with pytest.raises(ValueError, match="list of models' numbers, from 0 to 1, or a mask of 2"):
+        Scores(OK).select(models=chosen)
