@@ -55,6 +55,13 @@ def test_its_ends_solve_the_score_equation(rng):
         assert (theta > -1e-12).all() and (theta < 1 + 1e-12).all()
 
 
+def test_its_ends_lie_in_0_1_whatever_the_rounding():
+    value = np.array([0.0, 0.3, 1.0])
+    for variance in np.geomspace(1e-8, 1e3, 200):
+        ends = intervals.score_interval(value, variance, np.full(3, 0.5), 0.02, 16)
+        assert all((end >= 0).all() and (end <= 1).all() for end in ends)
+
+
 def test_a_sample_of_one_kind_falls_back_to_the_plain_mean():
     """All right: nothing tells the variance, also when the mean is 1 but for rounding."""
     for mean in (1.0, 1 - 1e-15):
