@@ -49,13 +49,6 @@ def test_without_random_sampling_there_is_no_effective_sample_size():
     assert bp.summarise(records(aipw=TWO["aipw"])).ess.isna().all()
 
 
-@pytest.mark.parametrize("table", [bp.summarise, bp.compare, summary.per_model])
-def test_a_missing_estimate_is_told(table):
-    lacking = records(**TWO | {"aipw": [0.5, 0.6, np.nan, 0.7]})
-    with pytest.raises(ValueError, match="1 records lack an estimate.*aipw, trial 1, model a"):
-        table(lacking)
-
-
 # --- compare --------------------------------------------------------------------------------------
 
 
