@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchpred_utils.evaluate.session import ODDS
-from benchpred_utils.forecast import misfit, predict, working_model
+from benchpred_utils.forecast import WorkingModel, misfit, predict, working_model
 from benchpred_utils.sequences import BettingSequence, SequentialDraws
 
 
@@ -113,6 +113,47 @@ def test_the_boundary_of_a_look_is_where_a_gambler_has_earned_enough(rng):
     )
     assert (sequence.lower < sequence.value).all() and (sequence.value < sequence.upper).all()
     assert (sequence.variance > 0).all()
+
+
+def test_a_sequence_says_what_it_knows_before_the_first_score_and_after_two():
+    """V = .04 is right about the first error, .2: two estimates weigh alike and are worth V/2."""
+    sequence = BettingSequence(1, 0.05)
+    assert sequence.value.tolist() == [0.5]
+    assert np.isnan(sequence.variance).all()
+    one = np.ones(1)
+    for error in (0.2, 0.1):
+        sequence.bet(0.5 * one, error * one, 0.04 * one, -0.5 * one, 0.5 * one)
+    assert sequence.value == pytest.approx([0.65])
+    assert sequence.variance == pytest.approx([0.02])
+
+
+def test_an_empty_sequence_s_value_is_the_middle_of_its_interval():
+    sequence = BettingSequence(1, 0.05)
+    sequence.look(np.array([0.2]), np.array([0.4]))
+    assert sequence.value == pytest.approx([0.3])
+
+
+def sure_of(offset, n_items=20):
+    """A working model that no score can move: P(s = 1) = sigmoid(offset) for every item."""
+    return WorkingModel(np.zeros((n_items, 1)), np.full(n_items, float(offset)))
+
+
+def test_the_misfit_is_its_definition():
+    """A coin against 20 right answers: the last ten, sum of log (t + .5)/(t + 1) - log .5."""
+    items = np.arange(20)[None]
+    found = misfit(sure_of(0), items, np.ones((1, 20)))
+    t = np.arange(10, 20)
+    assert found == pytest.approx([np.log(2 * (t + 0.5) / (t + 1)).sum()])
+    none = misfit(sure_of(0), items[:, :10], np.ones((1, 10)))
+    assert none.tolist() == [0]  # the first ten are not forecast
+
+
+@pytest.mark.parametrize("offset, score", [(50, 0.0), (-50, 1.0)])
+def test_a_model_that_is_certain_and_wrong_is_a_misfit_of_finite_size(offset, score):
+    """Each of the last ten answers costs it -log 1e-6."""
+    found = misfit(sure_of(offset), np.arange(20)[None], np.full((1, 20), score))
+    t = np.arange(10, 20)
+    assert found == pytest.approx([np.log(1e6 * (t + 0.5) / (t + 1)).sum()], rel=1e-6)
 
 
 def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):

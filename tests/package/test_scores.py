@@ -87,6 +87,10 @@ def test_select_keeps_labels_with_their_rows_and_columns():
     )
 
 
+def test_one_model_on_two_items_is_enough():
+    assert Scores(OK[:1, :2]).values.shape == (1, 2)
+
+
 @pytest.mark.parametrize(
     "choice", [dict(models=[0, 0]), dict(items=[1]), dict(models=[]), dict(items=[2, 1, 2])]
 )

@@ -49,6 +49,21 @@ def test_without_random_sampling_there_is_no_effective_sample_size():
     assert bp.summarise(records(aipw=TWO["aipw"])).ess.isna().all()
 
 
+def test_without_an_error_there_is_no_effective_sample_size():
+    exact = {"random_sampling": TWO["random_sampling"], "aipw": [0.5, 0.7, 0.5, 0.7]}
+    row = bp.summarise(records(**exact)).set_index("method").loc["aipw"]
+    assert row.gap == 0
+    assert row[["ess", "ess_low", "ess_high"]].isna().all()
+
+
+@pytest.mark.parametrize("function", [bp.summarise, bp.compare, summary.per_model])
+def test_a_missing_estimate_is_named(function):
+    """A mean would skip it, as if the trial had never been."""
+    lacking = records(**TWO | {"aipw": [0.5, 0.6, np.nan, np.nan]})
+    with pytest.raises(ValueError, match="2 estimates are NaN, .* aipw, trial 1, model a"):
+        function(lacking)
+
+
 # --- compare --------------------------------------------------------------------------------------
 
 
@@ -72,6 +87,20 @@ def test_comparisons_are_paired_and_corrected():
     assert row.p_holm < 1e-6
     same = table.loc["pca"]
     assert (same.change, same.p) == (0.0, 1.0)
+
+
+def test_the_interval_of_a_change_is_its_definition():
+    """Gaps 1 and 3 against 2 and 2: no change; influences -.5 and .5, so t_1 x .5."""
+    change = summary._paired_change(pd.Series([1.0, 3.0]), pd.Series([2.0, 2.0]), 0.95)
+    half = stats.t.ppf(0.975, 1) * 0.5
+    assert change == pytest.approx((0, -half, half, 1))
+
+
+def test_a_comparison_is_of_mean_gaps_over_the_targets_of_a_trial():
+    """Two targets, then one: gaps .1, .1, .3 against .2, .2, .1; means over trials .2 and .15."""
+    table = records(random_sampling=[0.7, 0.9, 0.6, 0.7], aipw=[0.6, 0.8, 0.8, 0.7])
+    table = table[(table.trial == 0) | (table.model == "a")]
+    assert bp.compare(table).change[0] == pytest.approx(1 / 3)
 
 
 def test_the_interval_of_a_ratio_covers():
