@@ -69,6 +69,9 @@ def test_names_are_made_or_taken_from_a_data_frame():
     assert list(scores.items) == ["10", "11", "12"]
     assert scores.accuracy == pytest.approx([2 / 3, 0.5])
     assert repr(scores) == "Scores('mine': 2 models x 3 items)"
+    renamed = Scores(frame, models=["c", "d"], items=["x", "y", "z"])
+    assert renamed.models.tolist() == ["c", "d"]
+    assert renamed.items.tolist() == ["x", "y", "z"]
 
 
 def test_select_keeps_labels_with_their_rows_and_columns():
