@@ -20,6 +20,7 @@ def bad(value):
     [
         (dict(values=[1.0, 0.0]), r"two dimensions.*\(2,\)"),
         (dict(values=np.ones((2, 2, 2))), "two dimensions"),
+        (dict(values=np.ones((0, 3))), r"at least 1 x 2 of them, but their shape is \(0, 3\)"),
         (dict(values=np.ones((2, 1))), r"at least 1 x 2 of them, but their shape is \(2, 1\)"),
         (
             dict(values=bad(np.nan), models=["a", "b"]),

@@ -56,6 +56,12 @@ def test_without_random_sampling_there_is_no_effective_sample_size():
     assert bp.summarise(records(aipw=TWO["aipw"])).ess.isna().all()
 
 
+def test_random_sampling_in_some_trials_only_gives_no_effective_sample_size():
+    both = records(**TWO)
+    table = bp.summarise(both[(both.method == "aipw") | (both.trial == 0)]).set_index("method")
+    assert np.isnan(table.ess["aipw"])
+
+
 def test_without_an_error_there_is_no_effective_sample_size():
     exact = {"random_sampling": TWO["random_sampling"], "aipw": [0.5, 0.7, 0.5, 0.7]}
     row = bp.summarise(records(**exact)).set_index("method").loc["aipw"]
