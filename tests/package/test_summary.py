@@ -77,6 +77,16 @@ def test_a_missing_estimate_is_named(function):
         function(lacking)
 
 
+@pytest.mark.parametrize("function", [bp.summarise, bp.compare, summary.per_model])
+def test_rows_come_in_the_order_of_the_records(function):
+    two = records(**TWO, pca=TWO["aipw"]).iloc[::-1]
+    rows = function(pd.concat([two.assign(benchmark="z"), two.assign(benchmark="a")]))
+    assert rows.benchmark.unique().tolist() == ["z", "a"]
+    methods = rows.method.unique().tolist()
+    assert methods == [name for name in ("pca", "aipw", "random_sampling") if name in methods]
+    assert "aipw" in methods
+
+
 # --- compare --------------------------------------------------------------------------------------
 
 
