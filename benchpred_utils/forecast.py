@@ -3,9 +3,16 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from . import irt
 from .backend import to_numpy
+
+COMPONENTS = 5  # of the sources' residuals
+CONSTANT = 0.2  # prior weight of a constant rate
+TWIN = 0.05  # that of all twins together
+DIFFERENCES = np.array([0.05, 0.2, 0.5])[:, None]  # of a twin from its source
+LEAST = 1e-4  # of a forecast, and of 1 less it
 
 
 class WorkingModel(NamedTuple):
@@ -16,22 +23,28 @@ class WorkingModel(NamedTuple):
 
     x: object  # (N, K)
     offset: object  # (N,)
+    sources: object = None  # (M, N): scores of models that the target may be a twin of
 
 
 def working_model(source):
-    """What the sources (M, N) say of the items, as the prior of a new target; K = 3.
+    """What the sources (M, N) say of the items, as the prior of a new target; K = 8.
 
-    logit P(s = 1) = a theta + beta b + gamma, with a, b the slopes and intercepts of a 2PL fitted
-    to the sources; theta ~ N(mean, variance) of the sources' abilities. beta ~ N(1, 0.5^2) and
-    gamma ~ N(0, 1.5^2) let the target's own scores say that what is hard for the sources is less so
-    for it (beta < 1: down to not at all), or that all is easier. They are wide by intent: on a
-    logit scale 1.5 takes 50% to 82%.
+    logit P(s = 1) = a theta + beta b + gamma + 0.8 f delta. a and b are the slopes and intercepts
+    of a 2PL fitted to the sources; theta ~ N(mean, variance) of their abilities. beta ~ N(1, 0.5^2)
+    and gamma ~ N(0, 1.5^2) let the target's own scores say that what is hard for the sources is
+    less so for it (beta < 1: down to not at all), or that all is easier. They are wide by intent:
+    on a logit scale 1.5 takes 50% to 82%. f are the first five principal components of the 2PL's
+    residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I).
     """
     fit = irt.fit_2pl(source, 1)
+    source = to_numpy(source)
     a, b = to_numpy(fit.items).T
     theta = to_numpy(fit.abilities)
-    x = np.stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5)], axis=1)
-    return WorkingModel(x, a * theta.mean() + b)
+    p = irt.sigmoid(theta * a + b)
+    _, size, v = np.linalg.svd((source - p) / (p * (1 - p) + 0.1), full_matrices=False)
+    f = v[:COMPONENTS].T * size[:COMPONENTS] / len(source) ** 0.5
+    x = np.column_stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5), 0.8 * f])
+    return WorkingModel(x, a * theta.mean() + b, source)
 
 
 def learn_model(source, n):
@@ -46,29 +59,73 @@ def predict(model, items, observed):
     return irt.sigmoid(z @ model.x.T + model.offset)
 
 
-# --- does the target look like the sources? -------------------------------------------------------
+class Forecast:
+    """The forecasts of B targets by several experts, who weigh as much as they have been right.
+
+    They are the working model's regression, with the prior weight CONSTANT the target's own rate,
+    the same for all items, and with TWIN among them, for every source m and every d in DIFFERENCES,
+    its twin, which forecasts (1 - d) s_m + d g, g being the mixture of the first two. A weight is
+    its prior times the probability that the expert gave to all scores before they came. So the own
+    rate prevails where the sources mislead, and a twin where the target is a source but for a few
+    items. (A Bayesian mixture: Dawid 1984.)
+    """
+
+    def __init__(self, model, rows):
+        none = np.empty((0, len(model.offset)))
+        self.model = model
+        self.sources = none if model.sources is None else model.sources
+        self.seen = 0
+        self.own_rate = None
+        n_twins = len(DIFFERENCES) * len(self.sources)
+        self.log_two = np.tile(np.log([1 - CONSTANT, CONSTANT]), (rows, 1))
+        self.log_all = np.tile(np.log([1 - TWIN, *[TWIN / max(n_twins, 1)] * n_twins]), (rows, 1))
+
+    def predict(self, items, observed):
+        """g (B, N) given the scores observed (B, t) on items (B, t), those given before among them.
+
+        The new ones weigh the experts by what was forecast at the call before.
+        """
+        rows, t = observed.shape
+        if self.own_rate is not None:
+            self._weigh(items[:, self.seen :], observed[:, self.seen :])
+        self.seen = t
+        self.regression = predict(self.model, items, observed)
+        self.own_rate = (observed.sum(axis=1, keepdims=True) + 0.5) / (t + 1)
+        weight = softmax(self.log_two, axis=1)
+        self.mixture = weight[:, :1] * self.regression + weight[:, 1:] * self.own_rate
+        twins = softmax(self.log_all, axis=1)[:, 1:].reshape(rows, len(DIFFERENCES), -1)
+        copied = ((1 - DIFFERENCES) * twins).sum(axis=1)  # (B, M)
+        rest = 1 - copied.sum(axis=1, keepdims=True)
+        return np.clip(copied @ self.sources + rest * self.mixture, LEAST, 1 - LEAST)
+
+    def _weigh(self, items, observed):
+        regression = np.take_along_axis(self.regression, items, axis=1)
+        own_rate = np.broadcast_to(self.own_rate, items.shape)
+        mixture = np.take_along_axis(self.mixture, items, axis=1)
+        sources = self.sources[:, items].swapaxes(0, 1)[:, None]  # (B, 1, M, r)
+        d = DIFFERENCES[..., None]
+        twins = (1 - d) * sources + d * mixture[:, None, None]
+        two = np.stack([regression, own_rate], axis=1)
+        every = np.concatenate([mixture[:, None], twins.reshape(len(items), -1, items.shape[1])], 1)
+        self.log_two += _log_likelihood(observed[:, None], two)
+        self.log_all += _log_likelihood(observed[:, None], every)
 
 
 def misfit(model, items, observed, start=10, step=10):
-    """(B,) log likelihood of a constant rate minus that of the working model.
+    """(B,) log likelihood of a constant rate minus that of the working model's regression.
 
     Each of the scores observed (B, t) on items (B, t) is forecast from those before; the first
-    `start` are left to the working model to find the target's level. Both are probabilities of the
+    `start` are left to the regression to find the target's level. Both are probabilities of the
     same scores, so that where the working model is true it exceeds log c with probability 1/c at
-    most (Ville).
+    most (Ville; as the regression stands for its mode, about so).
     """
-    n = observed.shape[1]
-    right = np.cumsum(observed, axis=1) - observed
-    constant = (right + 0.5) / (np.arange(n) + 1)
-    loss = np.zeros(len(observed))
-    for t in range(start, n, step):
-        now = slice(t, t + step)
-        g = predict(model, items[:, :t], observed[:, :t])
-        g = np.clip(np.take_along_axis(g, items[:, now], axis=1), 1e-6, 1 - 1e-6)
-        s = observed[:, now]
-        loss += _log_likelihood(s, constant[:, now]) - _log_likelihood(s, g)
-    return loss
+    forecast = Forecast(model._replace(sources=None), len(items))
+    before = np.diff(forecast.log_two)[:, 0]
+    for t in (*range(start, observed.shape[1], step), observed.shape[1]):
+        forecast.predict(items[:, :t], observed[:, :t])
+    return np.diff(forecast.log_two)[:, 0] - before
 
 
 def _log_likelihood(s, p):
-    return (s * np.log(p) + (1 - s) * np.log(1 - p)).sum(axis=1)
+    p = np.clip(p, LEAST, 1 - LEAST)
+    return (s * np.log(p) + (1 - s) * np.log(1 - p)).sum(axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .designs import checked_budget
 from .estimators import Estimate
-from .forecast import predict
+from .forecast import Forecast
 from .intervals import stratified_interval
 
 
@@ -72,14 +72,15 @@ class SequentialStratification(Rounds):
 
     kept = ("items", "observed", "cell", "g", "q")
 
-    def __init__(self, model, uniform, n, rounds=10, floor=0.1):
+    def __init__(self, model, uniform, n, rounds=20, floor=0.05):
         """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is."""
         super().__init__(len(uniform))
         n_items = checked_budget(len(model.offset), n)
-        self.model = model
+        self.forecast = Forecast(model, len(uniform))
         self.n = n
         self.floor = floor
-        self._sizes = [n // rounds + (k < n % rounds) for k in range(min(rounds, n))]
+        ends = np.ceil(n * (np.arange(rounds + 1) / rounds) ** 1.5).astype(int)
+        self._sizes = np.diff(np.unique(ends))
         self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
         self._offset = uniform[:, n_items : n_items + n]
         self._u = uniform[:, n_items + n :]
@@ -107,7 +108,7 @@ class SequentialStratification(Rounds):
 
     def _open_items(self):
         """The open items in order of g, how many each row has, their g, and their w (else 0)."""
-        g = predict(self.model, self.items, self.observed)
+        g = self.forecast.predict(self.items, self.observed)
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
         order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]

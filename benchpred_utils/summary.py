@@ -18,6 +18,7 @@ def summarise(records, level=0.95):
     first (NaN without random_sampling); each with its Monte Carlo interval over trials, gap_low,
     gap_high and so on. trials: their number; coverage, width: of the estimates' intervals (NaN
     where there are none). gap, bias, rmse and width are in the unit of the scores.
+    Raises ValueError when an estimate is NaN, as do `per_model` and `compare`.
     """
     keys = [*CELL, "method"]
     groups = _by_trial(records).groupby(keys, sort=False, observed=True)
@@ -35,6 +36,11 @@ def summarise(records, level=0.95):
 
 def _errors(records):
     """The errors of every record, beside what it is of."""
+    missing = records[records["estimate"].isna()]  # which a mean would skip
+    if len(missing):
+        method, trial, model = missing[["method", "trial", "model"]].iloc[0]
+        first = f"{method}, trial {trial}, model {model}"
+        raise ValueError(f"{len(missing)} estimates are NaN, the first is of {first}")
     truth = records["truth"]
     error = records["estimate"] - truth
     known = records["lower"].notna()

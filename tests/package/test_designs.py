@@ -167,6 +167,14 @@ def test_k_center_greedy_chooses_the_farthest_next_and_never_an_item_twice(rng):
     assert len(set(designs.k_center_greedy(copies, 9, rng))) == 9
 
 
+def test_every_further_item_is_the_farthest_from_those_before(rng):
+    z = rng.random((N, 3))
+    core = designs.k_center_greedy(z.T, N, rng)
+    for i in range(1, N):
+        to_chosen = ((z[:, None] - z[None, core[:i]]) ** 2).sum(axis=-1).min(axis=1)
+        assert core[i] == to_chosen.argmax()
+
+
 def test_ties_are_broken_at_random(rng):
     same = np.zeros((2, 5))
     pairs = {tuple(sorted(designs.k_center_greedy(same, 2, rng))) for _ in range(300)}

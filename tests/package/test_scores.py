@@ -20,6 +20,7 @@ def bad(value):
     [
         (dict(values=[1.0, 0.0]), r"two dimensions.*\(2,\)"),
         (dict(values=np.ones((2, 2, 2))), "two dimensions"),
+        (dict(values=np.ones((0, 3))), r"at least 1 x 2 of them, but their shape is \(0, 3\)"),
         (dict(values=np.ones((2, 1))), r"at least 1 x 2 of them, but their shape is \(2, 1\)"),
         (
             dict(values=bad(np.nan), models=["a", "b"]),
@@ -80,6 +81,9 @@ def test_names_are_made_or_taken_from_a_data_frame():
     assert list(scores.items) == ["10", "11", "12"]
     assert scores.accuracy == pytest.approx([2 / 3, 0.5])
     assert repr(scores) == "Scores('mine': 2 models x 3 items)"
+    renamed = Scores(frame, models=["c", "d"], items=["x", "y", "z"])
+    assert renamed.models.tolist() == ["c", "d"]
+    assert renamed.items.tolist() == ["x", "y", "z"]
 
 
 FRAME = pd.DataFrame(OK, index=["a", "b"], columns=[10, 11, 12])
@@ -119,6 +123,10 @@ def test_select_keeps_labels_with_their_rows_and_columns():
         np.array_equal(getattr(same, f), getattr(scores, f))
         for f in ("values", "models", "items", "domains", "dates")
     )
+
+
+def test_one_model_on_two_items_is_enough():
+    assert Scores(OK[:1, :2]).values.shape == (1, 2)
 
 
 @pytest.mark.parametrize(

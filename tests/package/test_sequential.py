@@ -123,6 +123,23 @@ def test_every_item_is_in_one_cell_and_every_cell_has_one_draw(n, rounds, n_item
     assert mass == pytest.approx(1)
 
 
+@pytest.mark.parametrize("weights", [[1, 1, 1e-20], [1, 1, 1, 9], [9, 1, 1, 1], [2, 1, 1]])
+def test_the_cells_are_in_order_and_none_is_empty(weights):
+    """However many cells; also where one item outweighs all, or weighs nothing."""
+    n_open = len(weights)
+    w = np.array([[*weights, 0.0]])  # the last item is closed
+    for m in range(1, n_open + 1):
+        cells = sequential._cells(w, np.array([[n_open]]), m)[0]
+        assert cells[-1] == m
+        assert np.unique(cells[:-1]).tolist() == list(range(m))
+        assert (np.diff(cells) >= 0).all()
+
+
+def test_the_cells_have_equal_sums_of_w_where_that_can_be():
+    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.array([[6]]), 3)
+    assert cells.tolist() == [[0, 1, 1, 1, 2, 2]]
+
+
 RATIOS = [("nothing", 4_000, 0.93, 1.08), ("some", 1_500, 0.6, 0.97), ("much", 1_500, 0.2, 0.6)]
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from benchpred_utils.backend import asarray
 from benchpred_utils.evaluate.session import EvaluationSession, write_json
+from benchpred_utils.forecast import predict, working_model
 from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
 
@@ -148,6 +149,17 @@ def test_on_the_way_a_fixed_budget_has_only_certain_bounds(scores, ask, matrix):
     assert "certain" in found.interval and any("not spent" in warning for warning in found.warnings)
     assert found.lower <= np.mean(seen) <= found.upper
     np.testing.assert_allclose(found.upper - found.lower, 1 - found.n / 60)
+
+
+def test_on_the_way_the_value_is_what_was_seen_and_what_is_forecast_of_the_rest(scores, ask):
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(3))
+    seen = session.next_items()
+    results = np.array(ask(seen)[1])
+    session.record(seen, results)
+    items = np.array([scores.items.tolist().index(name) for name in seen])
+    forecast = predict(working_model(scores.values), items[None], results[None])[0]
+    g = np.delete(forecast, items)
+    assert session.estimate().value == pytest.approx((results.sum() + g.sum()) / 60)
 
 
 @pytest.mark.parametrize("mode", MODES)

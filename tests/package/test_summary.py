@@ -45,8 +45,46 @@ def test_the_summary_ranks_the_targets_in_each_trial():
     assert table.tau.tolist() == [0.0, 1.0]  # one trial right and one wrong; both right
 
 
+def test_the_interval_of_the_effective_sample_size_is_its_definition():
+    """MSEs .005 and .08 of random sampling, .005 twice of aipw: influences -15/17 and 15/17."""
+    row = bp.summarise(records(**TWO)).set_index("method").loc["aipw"]
+    factor = np.exp(stats.t.ppf(0.975, 1) * 15 / 17)
+    assert (row.ess_low, row.ess_high) == pytest.approx((8.5 / factor, 8.5 * factor))
+
+
 def test_without_random_sampling_there_is_no_effective_sample_size():
     assert bp.summarise(records(aipw=TWO["aipw"])).ess.isna().all()
+
+
+def test_random_sampling_in_some_trials_only_gives_no_effective_sample_size():
+    both = records(**TWO)
+    table = bp.summarise(both[(both.method == "aipw") | (both.trial == 0)]).set_index("method")
+    assert np.isnan(table.ess["aipw"])
+
+
+def test_without_an_error_there_is_no_effective_sample_size():
+    exact = {"random_sampling": TWO["random_sampling"], "aipw": [0.5, 0.7, 0.5, 0.7]}
+    row = bp.summarise(records(**exact)).set_index("method").loc["aipw"]
+    assert row.gap == 0
+    assert row[["ess", "ess_low", "ess_high"]].isna().all()
+
+
+@pytest.mark.parametrize("function", [bp.summarise, bp.compare, summary.per_model])
+def test_a_missing_estimate_is_named(function):
+    """A mean would skip it, as if the trial had never been."""
+    lacking = records(**TWO | {"aipw": [0.5, 0.6, np.nan, np.nan]})
+    with pytest.raises(ValueError, match="2 estimates are NaN, .* aipw, trial 1, model a"):
+        function(lacking)
+
+
+@pytest.mark.parametrize("function", [bp.summarise, bp.compare, summary.per_model])
+def test_rows_come_in_the_order_of_the_records(function):
+    two = records(**TWO, pca=TWO["aipw"]).iloc[::-1]
+    rows = function(pd.concat([two.assign(benchmark="z"), two.assign(benchmark="a")]))
+    assert rows.benchmark.unique().tolist() == ["z", "a"]
+    methods = rows.method.unique().tolist()
+    assert methods == [name for name in ("pca", "aipw", "random_sampling") if name in methods]
+    assert "aipw" in methods
 
 
 # --- compare --------------------------------------------------------------------------------------
@@ -72,6 +110,20 @@ def test_comparisons_are_paired_and_corrected():
     assert row.p_holm < 1e-6
     same = table.loc["pca"]
     assert (same.change, same.p) == (0.0, 1.0)
+
+
+def test_the_interval_of_a_change_is_its_definition():
+    """Gaps 1 and 3 against 2 and 2: no change; influences -.5 and .5, so t_1 x .5."""
+    change = summary._paired_change(pd.Series([1.0, 3.0]), pd.Series([2.0, 2.0]), 0.95)
+    half = stats.t.ppf(0.975, 1) * 0.5
+    assert change == pytest.approx((0, -half, half, 1))
+
+
+def test_a_comparison_is_of_mean_gaps_over_the_targets_of_a_trial():
+    """Two targets, then one: gaps .1, .1, .3 against .2, .2, .1; means over trials .2 and .15."""
+    table = records(random_sampling=[0.7, 0.9, 0.6, 0.7], aipw=[0.6, 0.8, 0.8, 0.7])
+    table = table[(table.trial == 0) | (table.model == "a")]
+    assert bp.compare(table).change[0] == pytest.approx(1 / 3)
 
 
 def test_the_interval_of_a_ratio_covers():
@@ -112,11 +164,11 @@ def test_errors_by_model():
 
 def test_coverage_by_model():
     """Two of four intervals hold the truth .5, one lies above it; without any, there are none."""
-    ends = {"lower": [0.4, 0.3, 0.6, 0.1], "upper": [0.6, 0.5, 0.8, 0.4]}
+    ends = {"lower": [0.5, 0.3, 0.6, 0.1], "upper": [0.6, 0.5, 0.8, 0.4]}
     known = pd.DataFrame({"trial": range(4), "model": "a", "truth": 0.5, "estimate": 0.5, **ends})
     known = known.assign(benchmark="toy", split="given", budget=3, method="known")
     unknown = known.assign(method="unknown", lower=np.nan, upper=np.nan)
     row, other = summary.per_model(pd.concat([known, unknown])).itertuples()
     assert (row.method, row.trials, row.truth) == ("known", 4, 0.5)
-    assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.225))
+    assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.2))
     assert np.isnan([other.coverage, other.above, other.width]).all()
