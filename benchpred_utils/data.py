@@ -22,16 +22,9 @@ import platformdirs
 from .scores import Scores
 
 FACTS = Path(__file__).parent / "facts"
-HELM_LITE = (
-    "openbookqa",
-    "gsm8k",
-    "legalbench",
-    "math",
-    "medqa",
-    "mmlu",
-)  # the six benchmarks of the book
-_HELM_FILES = dict(zip(HELM_LITE, ("commonsense", "gsm", "legalbench", "math", "med_qa", "mmlu")))
-_SYSTEMS = ("arx_0314", "arx_3", "iask_pro")  # systems built on models, not models
+HELM_LITE = ("openbookqa", "gsm8k", "legalbench", "math", "medqa", "mmlu")  # those of the book
+_NAMELESS = "legalbench"  # four of the models' rows are missing, and nobody says which
+_SYSTEMS = ["arx_0314", "arx_3", "iask_pro"]  # systems built on models, not models
 _FROM_MMLU = "ori_mmlu-"  # what the source of a question begins with that MMLU-Pro took from MMLU
 _MMLU_PRO_ANSWERS = 11_000  # a model with fewer answers was run on a part of MMLU-Pro only
 
@@ -45,7 +38,7 @@ class DataUnavailable(RuntimeError):
 
 @cache
 def _manifest():
-    return {entry["file"]: entry for entry in json.loads((FACTS / "manifest.json").read_text())}
+    return json.loads((FACTS / "manifest.json").read_text())
 
 
 def files(name):
@@ -53,7 +46,8 @@ def files(name):
 
     Each is a dict with file, url, sha256, licence and more.
     """
-    return [_manifest()[file] for file in _dataset(name)[1]]
+    _reader(name)
+    return [entry for entry in _manifest() if name in entry["data_sets"]]
 
 
 def fetch(name):
@@ -129,13 +123,10 @@ def _download(entry, path):
 
 def _read_helm_lite(name, file):
     values = joblib.load(file)  # a pickle, which could run code: this one is known by its sha256
-    models = _helm_models()
-    if len(values) != len(models):
-        models = None  # four rows of LegalBench are missing, and nobody says which
     domains = json.loads((FACTS / "domains.json").read_text()).get(name)
     return Scores(
         values,
-        models=models,
+        models=None if name == _NAMELESS else model_table(name).index,
         items=[f"{name}-{i:04d}" for i in range(values.shape[1])],
         domains=None if domains is None else np.repeat(list(domains), list(domains.values())),
         dates=np.arange(len(values)),  # the rows stand in order of release
@@ -143,37 +134,20 @@ def _read_helm_lite(name, file):
     )
 
 
-@cache
-def _helm_models():
-    return tuple(pd.read_csv(FACTS / "helm_lite_models.csv")["model"])
-
-
 def _read_mmlu_pro(name, file, log, systems=False):
-    table = _answers(file)
-    if not systems:
-        table = table.drop(columns=list(_SYSTEMS))
-    table = table.dropna()
-    return Scores(table.T, domains=_mmlu_pro_log(log)["category"][table.index], name=name)
-
-
-def _read_mmlu_math(name, file, log, systems=False):
-    table = _answers(file).dropna()  # the same questions with and without the systems
-    facts = _mmlu_pro_log(log).loc[table.index]
+    """MMLU-Pro, or its mathematics questions from MMLU, the same with and without the systems."""
+    table = pd.read_csv(file, index_col="question_id")  # questions x models; NaN is no answer
+    table = table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
+    with zipfile.ZipFile(log) as archive:
+        facts = pd.DataFrame(json.loads(archive.read(archive.namelist()[0])))
+    facts = facts.set_index(facts["question_id"].astype(int))
+    chosen = table if systems else table.drop(columns=_SYSTEMS)
+    if name == "mmlu_pro":
+        return Scores(chosen.dropna().T, domains=facts["category"], name=name)
+    facts = facts.loc[table.dropna().index]
     facts = facts[(facts["category"] == "math") & facts["src"].str.startswith(_FROM_MMLU)]
-    table = table.loc[facts.index].drop(columns=[] if systems else list(_SYSTEMS))
-    return Scores(table.T, domains=facts["src"].str.removeprefix(_FROM_MMLU), name=name)
-
-
-def _answers(file):
-    """Questions x models of MMLU-Pro, of models that answered nearly all; NaN is no answer."""
-    table = pd.read_csv(file, index_col="question_id")
-    return table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
-
-
-def _mmlu_pro_log(file):
-    with zipfile.ZipFile(file) as archive:
-        log = pd.DataFrame(json.loads(archive.read(archive.namelist()[0])))
-    return log.set_index(log["question_id"].astype(int))
+    domains = facts["src"].str.removeprefix(_FROM_MMLU)
+    return Scores(chosen.loc[facts.index].T, domains=domains, name=name)
 
 
 def _read_swe_bench(name, file):
@@ -201,20 +175,17 @@ def _read_digits_zoo(name):
     )
 
 
-_HELM = "benchmark-prediction/{}.jbl"
-_TORCH_MEASURE = "torch-measure/{}_response_matrix.csv"
-_MMLU_PRO = [_TORCH_MEASURE.format("mmlupro"), "mmlu-pro/model_outputs_Llama-2-7b-hf_5shots.zip"]
-DATASETS = {  # name: (reader, files)
-    **{name: (_read_helm_lite, [_HELM.format(file)]) for name, file in _HELM_FILES.items()},
-    "mmlu_pro": (_read_mmlu_pro, _MMLU_PRO),
-    "mmlu_math": (_read_mmlu_math, _MMLU_PRO),
-    "swe_bench_verified": (_read_swe_bench, [_TORCH_MEASURE.format("swebench")]),
-    "bigcodebench": (_read_bigcodebench, [_TORCH_MEASURE.format("bigcodebench")]),
-    "digits_zoo": (_read_digits_zoo, []),
+DATASETS = {  # name: reader of its files
+    **dict.fromkeys(HELM_LITE, _read_helm_lite),
+    "mmlu_pro": _read_mmlu_pro,
+    "mmlu_math": _read_mmlu_pro,
+    "swe_bench_verified": _read_swe_bench,
+    "bigcodebench": _read_bigcodebench,
+    "digits_zoo": _read_digits_zoo,
 }
 
 
-def _dataset(name):
+def _reader(name):
     if name not in DATASETS:
         raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
     return DATASETS[name]
@@ -231,8 +202,8 @@ def load_scores(name, *, systems=False):
     `mmlu_math`. Raises ValueError for an unknown name or a file with a wrong hash, and
     DataUnavailable when a file can't be had.
     """
-    reader, _ = _dataset(name)
-    if systems and name not in ("mmlu_pro", "mmlu_math"):
+    reader = _reader(name)
+    if systems and reader is not _read_mmlu_pro:
         raise ValueError(f"systems=True is for mmlu_pro and mmlu_math; {name} has no systems")
     contents = [io.BytesIO(_fetch(entry)[1]) for entry in files(name)]
     return reader(name, *contents, **({"systems": True} if systems else {}))
@@ -245,12 +216,9 @@ def model_table(name):
     have the developer.
     Raises ValueError where nothing but the name is known.
     """
-    _dataset(name)
+    _reader(name)
     if name == "digits_zoo":
         return pd.read_csv(FACTS / "digits_zoo.csv", index_col="model")
-    if name in HELM_LITE and name != "legalbench":  # LegalBench's rows have no names
-        models = list(_helm_models())
-        return pd.DataFrame(
-            {"developer": [m.split("_")[0] for m in models]}, index=pd.Index(models, name="model")
-        )
+    if name in HELM_LITE and name != _NAMELESS:
+        return pd.read_csv(FACTS / "helm_lite_models.csv", index_col="model")
     raise ValueError(f"nothing but the names is known of the models of {name!r}")

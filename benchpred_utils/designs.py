@@ -18,7 +18,7 @@ class Draw(NamedTuple):
     """A core set and what it takes to read its scores; or T of them, with a first axis of T."""
 
     items: object  # (n,) item indices in the order of drawing
-    reading: tuple = ()  # arrays that a method learned for this core set, such as weights
+    reading: tuple = ()  # what a method learned for this core set, such as weights, on the host
 
 
 def uniform(source, n, rng):

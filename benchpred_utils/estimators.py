@@ -16,6 +16,7 @@ from .designs import checked_core
 from .intervals import score_interval
 
 PART = 128  # core sets that are worked on together: more are no faster
+ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions across models
 
 
 class Estimate(NamedTuple):
@@ -138,12 +139,14 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     Given C_-k, the fold C_k is a simple random sample of D \\ C_-k and g_-k is fixed, so every term
     has expectation s(D). That needs a core set drawn uniformly and *in the order of drawing*: fold
     k takes every K-th item of it. The score interval uses the variance of the residuals s - g_-k,
-    all out of fold. Raises ValueError when n < 2.
+    all out of fold. Raises ValueError for less than two items or folds.
     """
     source, observed = floating(source, observed)
     n_items = source.shape[1]
     n = core.shape[1]
-    folds = _checked_folds(folds, n)
+    if n < 2 or folds < 2:
+        raise ValueError(f"cross-fitting takes at least 2 items and 2 folds, not {n} and {folds}")
+    folds = min(folds, n)
     xp = array_module(source)
     s = observed.swapaxes(1, 2)  # (T, n, P)
     z = source.T[core]
@@ -163,44 +166,41 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     return _with_interval(total / folds / n_items, residual, observed, n_items)
 
 
-def random_sampling_learn(source, core, observed, alphas=(0.1, 1.0, 10.0)):
+def random_sampling_learn(source, core, observed):
     """Ridge regression, across source models, of the full accuracy on the n core-set scores.
 
     Its penalty is chosen by leave-one-out. It is biased wherever the targets do not behave like the
     sources.
     """
     source, observed = floating(source, observed)
-    weights, intercept = ridge_loo(observe(source, core), source.mean(axis=1), alphas)
+    weights, intercept = ridge_loo(observe(source, core), source.mean(axis=1))
     return weighted_sum(source, core, observed, weights, intercept)
 
 
-def ridge_loo(x, y, alphas=(0.1, 1.0, 10.0)):
+def ridge_loo(x, y):
     """Ridge regressions with intercept of y (M,) on x (T, M, n): weights (T, n), intercepts (T,).
 
-    The penalty is the one of `alphas` with the least leave-one-out squared error, in closed form:
-    with H = 1/M + K (K + alpha I)^-1, the residual left out is (y - Hy)_i / (1 - H_ii).
+    The penalty is the one of ALPHAS with the least leave-one-out squared error, in closed form:
+    with G = (K + alpha I)^-1 of the centred kernel K and y centred, the residual left out is
+    (G y)_i / (G_ii - 1/(M alpha)).
     """
     xp = array_module(x)
+    n_models = len(y)
     x_mean = x.mean(axis=1)
     xc = x - x_mean[:, None, :]
-    yc = y - y.mean()
-    eigenvalues, u = xp.linalg.eigh(xc @ xc.swapaxes(1, 2))
-    eigenvalues = xp.clip(eigenvalues, 0.0, None)
-    left_out = [_left_out(eigenvalues, u, yc, alpha) for alpha in alphas]
-    errors, duals = (xp.stack(found) for found in zip(*left_out))
-    best = errors.argmin(axis=0)  # (T,)
-    dual = duals[best, xp.arange(len(best))]  # (T, M)
+    kernel = xc @ xc.swapaxes(1, 2)
+    errors = []
+    duals = []
+    for alpha in ALPHAS:
+        inverse = xp.linalg.inv(kernel + alpha * xp.eye(n_models))
+        dual = matvec(inverse, y - y.mean())
+        leverage = xp.diagonal(inverse, axis1=1, axis2=2) - 1 / (n_models * alpha)
+        errors.append(((dual / leverage) ** 2).mean(axis=-1))
+        duals.append(dual)
+    best = xp.stack(errors).argmin(axis=0)  # (T,)
+    dual = xp.stack(duals)[best, xp.arange(len(best))]  # (T, M)
     beta = matvec(xc.swapaxes(1, 2), dual)
     return beta, y.mean() - (x_mean * beta).sum(axis=-1)
-
-
-def _left_out(eigenvalues, u, yc, alpha):
-    """Mean squared leave-one-out error (T,) and dual coefficients (T, M); K = u diag(...) u'."""
-    uy = matvec(u.swapaxes(1, 2), yc)
-    shrink = eigenvalues / (eigenvalues + alpha)
-    h = 1 / len(yc) + (u**2 * shrink[:, None, :]).sum(axis=-1)
-    left_out = (yc - matvec(u, shrink * uy)) / (1 - h)
-    return (left_out**2).mean(axis=-1), matvec(u, uy / (eigenvalues + alpha))
 
 
 # --- imputation by principal components ---------------------------------------------------------
@@ -312,11 +312,3 @@ def _with_interval(value, residual, observed, n_items):
     plain = (1 - n / n_items) / n
     variance = plain * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
     return Estimate(value, *score_interval(value, variance, _mean(observed), plain, n - 1))
-
-
-def _checked_folds(folds, n):
-    if n < 2:
-        raise ValueError(f"cross-fitting needs a core set of at least 2 items, not {n}")
-    if folds < 2:
-        raise ValueError(f"cross-fitting needs at least 2 folds, not {folds}")
-    return min(folds, n)

@@ -29,28 +29,13 @@ def split_models(scores, split, rng=None):
     models; TypeError when the random split gets no Generator.
     """
     right = scores.accuracy > 0
-    if not right.any():
-        raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
-    if not right.all():
-        scores = scores.select(models=right)
-    n_models = scores.n_models
-    _check_split(scores, split, rng)
-    if split == "interpolation":
-        order = rng.permutation(n_models)
-        sources = n_models - int(0.25 * n_models)
-        return scores.select(models=order[:sources]), scores.select(models=order[sources:])
-    order = np.argsort(scores.accuracy if split == "extrapolation" else scores.dates, kind="stable")
-    sources = order[: int(0.5 * n_models)]
-    targets = order[n_models - int(0.3 * n_models) :]
-    return scores.select(models=sources), scores.select(models=targets)
-
-
-def _check_split(scores, split, rng):
     if split not in SPLITS:
         choices = f"use one of {', '.join(SPLITS)}, or give source= and target="
         raise ValueError(f"split is {split!r}; {choices}")
-    if scores.n_models < 4:
-        found = f"{scores.name} has {scores.n_models} models with an accuracy above 0"
+    if not right.any():
+        raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
+    if right.sum() < 4:
+        found = f"{scores.name} has {right.sum()} models with an accuracy above 0"
         raise ValueError(f"{found}; a split takes at least 4")
     if split == "interpolation" and not isinstance(rng, np.random.Generator):
         raise TypeError(
@@ -60,6 +45,19 @@ def _check_split(scores, split, rng):
         raise ValueError(
             f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
         )
+    scores = scores.select(models=right)
+    n_models = scores.n_models
+    n_sources = int(0.5 * n_models)
+    n_targets = int(0.3 * n_models)
+    if split == "interpolation":
+        order = rng.permutation(n_models)
+        n_targets = int(0.25 * n_models)
+        n_sources = n_models - n_targets
+    else:
+        strength = scores.accuracy if split == "extrapolation" else scores.dates
+        order = np.argsort(strength, kind="stable")
+    targets = order[n_models - n_targets :]
+    return scores.select(models=order[:n_sources]), scores.select(models=targets)
 
 
 # --- the experiment -------------------------------------------------------------------------------
@@ -91,7 +89,7 @@ def run_experiment(
     experiment = _checked(scores, methods, split, budget, seed, source, target)
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
-    chunks = [range(start, min(start + CHUNK, trials)) for start in range(0, trials, CHUNK)]
+    chunks = [range(trials)[start : start + CHUNK] for start in range(0, trials, CHUNK)]
     tasks = (joblib.delayed(experiment.run)(chunk) for chunk in chunks)
     runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     name = f"{experiment.benchmark}, {experiment.split}"
@@ -173,24 +171,19 @@ def _checked(scores, methods, split, budget, seed, source, target):
     for given in (scores, source, target):
         if not isinstance(given, Scores | None):
             raise TypeError(f"{type(given).__name__} is given for scores; use Scores(values)")
-    asked = [methods] if isinstance(methods, str) else list(methods)
-    unknown = [method for method in asked if method not in METHODS]
-    if unknown or not asked or isinstance(methods, str):
-        raise ValueError(
-            f"{f'no such method: {unknown}' if unknown else f'methods is {methods!r}'}; "
-            f"methods is a list of {', '.join(METHODS)}"
-        )
+    chosen = {name: METHODS.get(name) for name in methods}
+    if not chosen or None in chosen.values():
+        known = ", ".join(METHODS)
+        raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
     pair = None
+    whole = scores
     if source is not None:
+        whole = source
         if not np.array_equal(source.items, target.items):
             raise ValueError("source and target must have the same items in the same order")
         split = "given"
         pair = (source, target)
     elif split != "interpolation":
         pair = split_models(scores, split)
-    whole = scores if source is None else source
     n = budget_items(budget, whole.n_items)
-    kept = None if pair else scores
-    return _Experiment(
-        whole.name, {name: METHODS[name] for name in asked}, split, n, seed, kept, pair
-    )
+    return _Experiment(whole.name, chosen, split, n, seed, None if pair else scores, pair)

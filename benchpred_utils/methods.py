@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import designs, estimators, forecast, irt, optimised, sequential
-from .backend import array_module, asarray, to_numpy
+from .backend import asarray, to_numpy
 from .designs import Draw, checked_core
 from .estimators import Estimate
 
@@ -93,12 +93,7 @@ def draws_of(method, learned, n, rngs, n_items):
     items = np.stack([to_numpy(draw.items) for draw in draws])
     checked_core(items, n, n_items, f"the draw of {method.label}")
     readings = zip(*(draw.reading for draw in draws))
-    return Draw(asarray(items), tuple(_stacked(reading) for reading in readings))
-
-
-def _stacked(parts):
-    arrays = [asarray(part) for part in parts]
-    return array_module(arrays[0]).stack(arrays)
+    return Draw(asarray(items), tuple(asarray(np.stack(parts)) for parts in readings))
 
 
 # --- the faces of the functions -------------------------------------------------------------------

@@ -15,11 +15,9 @@ import numpy as np
 
 from .backend import array_module, to_numpy
 from .designs import Draw, checked_budget, uniform_core_sets
-from .estimators import matvec, observe, ridge_loo
+from .estimators import ALPHAS, PART, matvec, observe, ridge_loo
 
-ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions
 GRID = np.logspace(-4, 1, 1000)  # those of the lasso
-PART = 128  # core sets whose bounds are computed at a time: they stay in a processor's cache
 
 
 def slow_import(name):
@@ -50,13 +48,13 @@ def random_search_learn(source, n, rng, size=10_000):
         some = order[start : start + 32]
         if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision
             break
-        weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1), ALPHAS)
+        weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1))
         predicted = matvec(observe(valid, cores[some]), weights) + intercept[:, None]
         gaps = abs(predicted - valid.mean(axis=1)).mean(axis=1)
         place = int(gaps.argmin())
         best = min(best, (float(gaps[place]), int(some[place])))
     core = cores[best[1]]
-    weights, intercept = ridge_loo(observe(source, core[None]), source.mean(axis=1), ALPHAS)
+    weights, intercept = ridge_loo(observe(source, core[None]), source.mean(axis=1))
     return Draw(to_numpy(core), (to_numpy(weights[0]), float(intercept[0])))
 
 

@@ -24,14 +24,22 @@ class Scores:
     name: str = "custom"  # of the benchmark
 
     def __post_init__(self):
-        is_frame = hasattr(self.values, "columns")
+        is_frame = isinstance(self.values, pd.DataFrame)
         models = self.values.index if is_frame and self.models is None else self.models
         items = self.values.columns if is_frame and self.items is None else self.items
         values = _matrix(self.values)
         n_models, n_items = values.shape
         models = _names("models", models, n_models, "model-")
         items = _names("items", items, n_items, "item-")
-        _check_range(values, models, items)
+        wrong = np.argwhere(~((values >= 0) & (values <= 1)))
+        if len(wrong):
+            row, column = wrong[0]
+            raise ValueError(
+                f"{len(wrong)} of {values.size} scores are missing (NaN) or outside [0, 1], the "
+                f"first at model {models[row]}, item {items[column]} "
+                f"(value {values[row, column]:g}); drop or complete those items, and scale scores "
+                "to [0, 1]"
+            )
         domains = _labels("domains", self.domains, items, "items")
         dates = _checked_dates(self.dates, models)
         self._set(values=values, models=models, items=items, domains=domains, dates=dates)
@@ -62,8 +70,8 @@ class Scores:
         Raises ValueError when a model or an item is taken twice or is not there, or too few are
         left.
         """
-        rows = _positions("model", models, self.n_models, 1)
-        columns = _positions("item", items, self.n_items, 2)
+        rows = _positions("models", models, self.n_models, 1)
+        columns = _positions("items", items, self.n_items, 2)
         values = self.values[rows]
         part = copy(self)  # what was checked needs no second check
         part._set(
@@ -89,16 +97,13 @@ def _positions(what, chosen, length, least):
     """The chosen models or items as indices."""
     try:
         index = np.arange(length)[slice(None) if chosen is None else chosen]
-        if index.ndim != 1:
-            raise IndexError("one number, or a table of them")
-    except IndexError as error:
+    except IndexError:
+        index = np.array([])
+    if index.ndim != 1 or len(index) < least or np.bincount(index).max() > 1:
         raise ValueError(
-            f"select takes a list of {what}s' numbers, from 0 to {length - 1}, or a mask of "
-            f"{length} truth values, not {chosen!r}"
-        ) from error
-    if len(index) < least or np.bincount(index).max() > 1:
-        plural = what if least == 1 else f"{what}s"
-        raise ValueError(f"a selection must hold at least {least} {plural}, each only once")
+            f"select takes {what} by number, from 0 to {length - 1}, or by a mask of {length} "
+            f"truth values: at least {least}, each only once, not {chosen!r}"
+        )
     return index
 
 
@@ -117,28 +122,12 @@ def _matrix(values):
     return values
 
 
-def _check_range(values, models, items):
-    for bad, what in (
-        (np.isnan(values), "missing (NaN)"),
-        (~((values >= 0) & (values <= 1)), "outside [0, 1]"),
-    ):
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise ValueError(
-                f"{bad.sum()} of {values.size} scores are {what}, the first at model "
-                f"{models[row]}, item {items[column]} (value {values[row, column]:g}); "
-                "drop or complete those items, and scale scores to [0, 1]"
-            )
-
-
 def _names(field, names, length, prefix):
     """Unique names, numbered from the prefix where none are given."""
     if names is None:
-        width = len(str(length - 1))
-        return np.array([f"{prefix}{i:0{width}d}" for i in range(length)])
-    names = _labels(field, [str(name) for name in names], range(length), field)
-    unique, counts = np.unique(names, return_counts=True)
-    twice = unique[counts > 1]
+        return [f"{prefix}{i:0{len(str(length - 1))}d}" for i in range(length)]
+    names = _labels(field, list(map(str, names)), range(length), field)
+    twice = np.unique(names[pd.Series(names).duplicated()])
     if len(twice):
         raise ValueError(
             f"{field} must be unique, but {len(twice)} names occur more than once: "
@@ -178,7 +167,7 @@ def _checked_dates(dates, models):
             dates = dates.astype("datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
-    unknown = dates != dates  # NaN and NaT are not equal to themselves
+    unknown = np.isnan(dates)
     if unknown.any():
         lacking = f"{unknown.sum()} models, the first is {models[unknown.argmax()]}"
         raise ValueError(f"dates lack one for {lacking}")

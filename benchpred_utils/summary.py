@@ -6,32 +6,37 @@ import scipy  # scipy.stats takes as long to load as all the rest: when it is fi
 from scipy.special import stdtrit
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
+ENDS = ("", "_low", "_high")
 MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; with intervals
 
 
-def summarise(records, level=0.95):
+def summarise(records):
     """One row per benchmark, split, budget and method: the errors of `run_experiment`'s records.
 
     gap: mean of abs(estimate - truth), the estimation gap; relative: mean of
     abs(estimate - truth)/truth; bias; rmse; tau: Kendall's tau of the targets' ranking, a mean over
     trials; ess: MSE of random sampling over the method's, both averaged over trials and targets
-    first (NaN without random_sampling); each with its Monte Carlo interval over trials, gap_low,
-    gap_high and so on. trials: their number; coverage, width: of the estimates' intervals (NaN
-    where there are none). gap, bias, rmse and width are in the unit of the scores.
+    first (NaN without random_sampling); each with its 95% Monte Carlo interval over trials,
+    gap_low, gap_high and so on. trials: their number; coverage, width: of the estimates' intervals
+    (NaN where there are none). gap, bias, rmse and width are in the unit of the scores.
     Raises ValueError when an estimate is NaN, as do `per_model` and `compare`.
     """
-    keys = [*CELL, "method"]
-    groups = _by_trial(records).groupby(keys, sort=False, observed=True)
+    groups = _grouped(_by_trial(records), "method")
     table = groups.agg(
         trials=("gap", "size"), coverage=("coverage", "mean"), width=("width", "mean")
     )
     for name in ("gap", "relative", "bias", "mse", "tau"):
-        table = table.join(_monte_carlo(name, groups[name], level))
-    for end in ("", "_low", "_high"):
+        table = table.join(_monte_carlo(name, groups[name]))
+    for end in ENDS:
         table[f"rmse{end}"] = table[f"mse{end}"].clip(lower=0) ** 0.5
-    ess = groups[["mse", "random"]].apply(_effective_sample_size, level)
-    measures = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
-    return table.join(ess).reset_index()[[*keys, "trials", *measures, "coverage", "width"]]
+    table = table.join(groups[["mse", "random"]].apply(_effective_sample_size)).reset_index()
+    measures = [f"{name}{end}" for name in MEASURES for end in ENDS]
+    return table[[*CELL, "method", "trials", *measures, "coverage", "width"]]
+
+
+def _grouped(table, *keys):
+    """The groups of comparable rows of one value of the keys, in the order of the records."""
+    return table.groupby([*CELL, *keys], sort=False)
 
 
 def _errors(records):
@@ -45,7 +50,7 @@ def _errors(records):
     error = records["estimate"] - truth
     known = records["lower"].notna()
     covered = (records["lower"] <= truth) & (truth <= records["upper"])
-    return records[[*CELL, "method", "trial", "model", "truth", "estimate"]].assign(
+    return records.assign(
         gap=error.abs(),
         relative=error.abs() / truth.where(truth > 0),
         bias=error,
@@ -58,10 +63,9 @@ def _errors(records):
 
 def _by_trial(records):
     """One row per trial, the unit that is independent (its targets are not): its mean errors."""
-    keys = [*CELL, "method", "trial"]
-    groups = _errors(records).drop(columns="model").groupby(keys, sort=False, observed=True)
+    groups = _grouped(_errors(records), "method", "trial")
     tau = groups[["estimate", "truth"]].apply(_kendall)
-    trials = groups.mean().assign(tau=tau).reset_index()
+    trials = groups.mean(numeric_only=True).assign(tau=tau).reset_index()
     random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
     return trials.join(random.rename("random"), on=[*CELL, "trial"])
 
@@ -71,30 +75,32 @@ def _kendall(part):
     return scipy.stats.kendalltau(part["estimate"], part["truth"]).statistic
 
 
-def _half_width(count, spread, level):
-    """Of the Student interval of a mean of `count` values."""
-    return stdtrit(count - 1, 0.5 + level / 2) * spread / count**0.5
+def _half_width(count, spread):
+    """Of the 95% Student interval of a mean of `count` values."""
+    return stdtrit(count - 1, 0.975) * spread / count**0.5
 
 
-def _monte_carlo(name, groups, level):
+def _monte_carlo(name, groups):
     """The mean over trials with its Student interval, one row per group."""
     found = groups.agg(["mean", "std", "count"])
-    half = _half_width(found["count"], found["std"], level)
-    columns = {name: found["mean"]}
-    columns[f"{name}_low"] = found["mean"] - half
-    columns[f"{name}_high"] = found["mean"] + half
-    return pd.DataFrame(columns)
+    half = _half_width(found["count"], found["std"])
+    ends = (found["mean"], found["mean"] - half, found["mean"] + half)
+    return pd.DataFrame({f"{name}{end}": values for end, values in zip(ENDS, ends)})
 
 
-def _effective_sample_size(trials, level):
-    """mean(random)/mean(mse) with its interval: the delta method for the logarithm of the ratio."""
-    mse = trials["mse"]
-    random = trials["random"]
-    if random.isna().any() or not mse.mean() > 0:
-        return pd.Series({"ess": np.nan, "ess_low": np.nan, "ess_high": np.nan})
-    ess = random.mean() / mse.mean()
-    influence = random / random.mean() - mse / mse.mean()
-    factor = np.exp(_half_width(len(mse), influence.std(ddof=1), level))
+def _ratio_of_means(above, below):
+    """mean(above)/mean(below) of pairs, and its half width by the delta method."""
+    ratio = above.mean() / below.mean()
+    influence = (above - ratio * below) / below.mean()
+    return ratio, _half_width(len(above), influence.std())
+
+
+def _effective_sample_size(trials):
+    """mean(random)/mean(mse) with its interval, that of the ratio's logarithm."""
+    ess = half = np.nan
+    if trials["random"].notna().all() and trials["mse"].mean() > 0:
+        ess, half = _ratio_of_means(trials["random"], trials["mse"])
+    factor = np.exp(half / ess)
     return pd.Series({"ess": ess, "ess_low": ess / factor, "ess_high": ess * factor})
 
 
@@ -105,22 +111,20 @@ def per_model(records):
     share that lie wholly above it, which flatters the model; width: their mean width (NaN where
     there are no intervals).
     """
-    keys = [*CELL, "method", "model"]
-    groups = _errors(records).groupby(keys, sort=False, observed=True)
+    groups = _grouped(_errors(records), "method", "model")
     columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
     return groups[columns].mean().assign(trials=groups.size()).reset_index()
 
 
-def compare(records, baseline="random_sampling", level=0.95):
+def compare(records, baseline="random_sampling"):
     """Every method against `baseline`, trial by trial: the relative change of the estimation gap.
 
-    One row per benchmark, split, budget and method: change = gap / baseline's gap - 1, its interval
-    (low, high: the delta method for a ratio of paired means), the paired t test's p, and p_holm,
-    corrected over all rows of the table (Holm 1979). Raises ValueError when the baseline is not
-    among the methods or a trial is missing.
+    One row per benchmark, split, budget and method: change = gap / baseline's gap - 1, its 95%
+    interval (low, high: the delta method for a ratio of paired means), the paired t test's p, and
+    p_holm, corrected over all rows of the table (Holm 1979). Raises ValueError when the baseline is
+    not among the methods or a trial is missing.
     """
-    keys = [*CELL, "method", "trial"]
-    gaps = _errors(records).groupby(keys, sort=False, observed=True)["gap"].mean().unstack("method")
+    gaps = _grouped(_errors(records), "method", "trial")["gap"].mean().unstack("method")
     if baseline not in gaps:
         raise ValueError(
             f"there is no {baseline!r} in the records to compare with; they hold {', '.join(gaps)}"
@@ -128,19 +132,16 @@ def compare(records, baseline="random_sampling", level=0.95):
     if gaps.isna().any(axis=None):
         raise ValueError("the comparison is paired, but some methods lack trials that others have")
     rows = []
-    for cell, group in gaps.groupby(CELL, sort=False, observed=True):
+    for cell, group in _grouped(gaps):
         for method in group.columns.drop(baseline):
-            change = _paired_change(group[method], group[baseline], level)
-            rows.append((*cell, method, *change))
+            rows.append((*cell, method, *_paired_change(group[method], group[baseline])))
     table = pd.DataFrame(rows, columns=[*CELL, "method", "change", "low", "high", "p"])
     return table.assign(p_holm=holm(table["p"]))
 
 
-def _paired_change(gap, base, level):
+def _paired_change(gap, base):
     """mean(gap)/mean(base) - 1, its interval, and the p value of equal gaps, from paired trials."""
-    ratio = gap.mean() / base.mean()
-    influence = (gap - ratio * base) / base.mean()
-    half = _half_width(len(gap), influence.std(ddof=1), level)
+    ratio, half = _ratio_of_means(gap, base)
     p = scipy.stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
     return ratio - 1, ratio - 1 - half, ratio - 1 + half, p
 

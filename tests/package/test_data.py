@@ -96,8 +96,8 @@ def test_code_benchmarks(load):
 
 def test_every_manifest_entry_is_pinned_and_used():
     used = {entry["file"] for name in bp.DATASETS for entry in data.files(name)}
-    assert used == set(data._manifest())
-    for entry in data._manifest().values():
+    assert used == {entry["file"] for entry in data._manifest()}
+    for entry in data._manifest():
         assert entry["commit"] in entry["url"] and len(entry["sha256"]) == 64
 
 
@@ -117,11 +117,11 @@ def test_unknown_names_are_answered_with_the_known_ones():
 
 @pytest.fixture
 def small_file(tmp_path, monkeypatch):
-    """The data set 'gsm8k' is a 2 x 3 matrix served on this computer; the cache is empty."""
+    """The data set 'bigcodebench' is a 2 x 3 matrix served on this computer; the cache is empty."""
     served = tmp_path / "served"
     served.mkdir()
-    joblib.dump(np.array([[0.0, 1, 1], [1, 0, 1]]), served / "gsm.jbl")
-    content = (served / "gsm.jbl").read_bytes()
+    content = b"Model,a,b,c\nfirst,0,1,1\nsecond,1,0,1\n"
+    (served / "small.csv").write_bytes(content)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args):
@@ -133,12 +133,13 @@ def small_file(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     entry = {
-        "file": "benchmark-prediction/gsm.jbl",
-        "url": f"http://127.0.0.1:{server.server_port}/gsm.jbl",
+        "file": "torch-measure/small.csv",
+        "url": f"http://127.0.0.1:{server.server_port}/small.csv",
         "bytes": len(content),
+        "data_sets": ["bigcodebench", "gsm8k"],
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    monkeypatch.setattr(data, "_manifest", lambda: {entry["file"]: entry})
+    monkeypatch.setattr(data, "_manifest", lambda: [entry])
     monkeypatch.setattr(data, "_cache_folder", lambda: tmp_path / "cache")
     for variable in ("BENCHPRED_DATA", "BENCHPRED_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
@@ -149,17 +150,17 @@ def small_file(tmp_path, monkeypatch):
 
 def test_download_then_cache_then_local_folder(small_file, tmp_path, monkeypatch):
     entry, content = small_file
-    assert bp.load_scores("gsm8k").values.shape == (2, 3)
+    assert bp.load_scores("bigcodebench").values.shape == (2, 3)
     cached = tmp_path / "cache" / entry["file"]
     assert cached.read_bytes() == content
     monkeypatch.setenv("BENCHPRED_OFFLINE", "1")  # from here on only what is on the disk
-    assert data.fetch("gsm8k") == [cached]
+    assert data.fetch("bigcodebench") == [cached]
     monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
-    assert data.fetch("gsm8k") == [cached]  # an empty folder does not hide the cache
+    assert data.fetch("bigcodebench") == [cached]  # an empty folder does not hide the cache
     mine = tmp_path / "mine" / entry["file"]
     mine.parent.mkdir(parents=True)
     mine.write_bytes(content)
-    assert data.fetch("gsm8k") == [mine]
+    assert data.fetch("bigcodebench") == [mine]
 
 
 @pytest.mark.parametrize("body", ["", "<html>please log in</html>", "short", "other", "endless"])
@@ -187,8 +188,10 @@ def test_what_came_instead_of_the_file_is_not_kept(body, small_file, tmp_path, m
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         entry["url"] = f"http://127.0.0.1:{server.server_port}/"
-        with pytest.raises(bp.DataUnavailable, match="what came is not the published file.*put it at"):
-            bp.load_scores("gsm8k")
+        with pytest.raises(
+            bp.DataUnavailable, match="what came is not the published file.*put it at"
+        ):
+            bp.load_scores("bigcodebench")
         server.shutdown()
     assert len(sent) < 10**5  # it was told to stop
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
@@ -203,18 +206,18 @@ def test_what_was_hashed_is_what_is_read(small_file, tmp_path, monkeypatch):
     monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
 
     def exchanged(content):
-        joblib.dump(np.zeros((5, 5)), mine)
+        mine.write_bytes(content.replace(b"0", b"1"))
         return hashlib.sha256(content).hexdigest()
 
     monkeypatch.setattr(data, "_sha256", exchanged)
-    assert bp.load_scores("gsm8k").values.tolist() == [[0, 1, 1], [1, 0, 1]]
+    assert bp.load_scores("bigcodebench").values.tolist() == [[0, 1, 1], [1, 0, 1]]
     with pytest.raises(ValueError, match="not the published file"):  # negative control
-        bp.load_scores("gsm8k")
+        bp.load_scores("bigcodebench")
 
 
 def test_a_download_leaves_its_file_alone(small_file, tmp_path):
     entry, content = small_file
-    bp.load_scores("gsm8k")
+    bp.load_scores("bigcodebench")
     left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert left == [tmp_path / "cache" / entry["file"]]
 
@@ -226,21 +229,21 @@ def test_a_wrong_file_of_ones_own_is_refused(small_file, tmp_path, monkeypatch):
     mine.write_bytes(b"something else")
     monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
     with pytest.raises(
-        ValueError, match="gsm.jbl is not the published file: its sha256.*delete it"
+        ValueError, match="small.csv is not the published file: its sha256.*delete it"
     ):
-        bp.load_scores("gsm8k")
+        bp.load_scores("bigcodebench")
 
 
 def test_what_cannot_be_had_is_said_with_what_to_do(small_file, monkeypatch):
     entry, _ = small_file
-    entry["url"] = "http://127.0.0.1:9/gsm.jbl"  # the discard port: nobody answers
+    entry["url"] = "http://127.0.0.1:9/small.csv"  # the discard port: nobody answers
     with pytest.raises(
-        bp.DataUnavailable, match=r"gsm.jbl could not be downloaded.*put it at \$BENCHPRED_DATA"
+        bp.DataUnavailable, match=r"small.csv could not be downloaded.*put it at \$BENCHPRED_DATA"
     ):
-        bp.load_scores("gsm8k")
+        bp.load_scores("bigcodebench")
     monkeypatch.setenv("BENCHPRED_OFFLINE", "1")
     with pytest.raises(bp.DataUnavailable, match="BENCHPRED_OFFLINE"):
-        bp.load_scores("gsm8k")
+        bp.load_scores("bigcodebench")
 
 
 class Harmful:
@@ -256,7 +259,7 @@ def test_a_pickle_that_is_not_the_published_one_is_never_loaded(small_file, tmp_
     joblib.dump(Harmful(), mine)
     monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path / "mine"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="gsm.jbl is not the published file"):
+    with pytest.raises(ValueError, match="small.csv is not the published file"):
         bp.load_scores("gsm8k")
     assert not (tmp_path / "harm-done").exists()
     joblib.load(mine)  # negative control

@@ -201,9 +201,9 @@ def test_a_perfect_prediction_leaves_no_error(matrix, rng):
 
 def test_folds_are_checked(case):
     source, _, core, observed = case
-    with pytest.raises(ValueError, match="at least 2 items, not 1"):
+    with pytest.raises(ValueError, match="at least 2 items and 2 folds, not 1 and 5"):
         estimators.aipw_cross_fitted(source, core[:, :1], observed[:, :, :1])
-    with pytest.raises(ValueError, match="at least 2 folds, not 1"):
+    with pytest.raises(ValueError, match="at least 2 items and 2 folds, not 23 and 1"):
         estimators.aipw_cross_fitted(source, core, observed, folds=1)
 
 

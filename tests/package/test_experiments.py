@@ -220,11 +220,11 @@ def test_splits_that_cannot_be_made_are_refused(scores):
 def test_wrong_arguments_are_refused(scores):
     source, target = bp.split_models(scores, "extrapolation")
     turned = target.select(items=np.arange(59, -1, -1))
-    with pytest.raises(ValueError, match=r"no such method: \['magic'\].*random_sampling"):
+    with pytest.raises(ValueError, match=r"no such methods: \['magic'\].*random_sampling"):
         run(scores, ["magic"])
-    with pytest.raises(ValueError, match="methods is 'aipw'; methods is a list"):
+    with pytest.raises(ValueError, match="no such methods: 'aipw'; methods is a list"):
         run(scores, "aipw")
-    with pytest.raises(ValueError, match=r"methods is \[\]; methods is a list"):
+    with pytest.raises(ValueError, match=r"no such methods: \[\]; methods is a list"):
         run(scores, [])
     with pytest.raises(TypeError, match=r"ndarray is given for scores; use Scores\(values\)"):
         run(scores.values, ["aipw"])

@@ -114,7 +114,7 @@ def test_comparisons_are_paired_and_corrected():
 
 def test_the_interval_of_a_change_is_its_definition():
     """Gaps 1 and 3 against 2 and 2: no change; influences -.5 and .5, so t_1 x .5."""
-    change = summary._paired_change(pd.Series([1.0, 3.0]), pd.Series([2.0, 2.0]), 0.95)
+    change = summary._paired_change(pd.Series([1.0, 3.0]), pd.Series([2.0, 2.0]))
     half = stats.t.ppf(0.975, 1) * 0.5
     assert change == pytest.approx((0, -half, half, 1))
 
