@@ -223,20 +223,13 @@ def _variances(
 
 
 def _variance_in_rounds(source: Array, target: Array, n: int, rng: np.random.Generator) -> Array:
-    """(P,) the variance given the cells, sum over them of sum e^2/q - (sum e)^2; 24 runs or more.
-
-    e = s - g is known of all items here.
-    """
+    """(P,) the exact variance given the cells, the mean of 24 runs or more."""
     y = np.tile(target, (-(-24 // len(target)), 1))
-    rows, n_items = y.shape
-    draw = SequentialStratification(working_model(source), rng.random((rows, n_items + 2 * n)), n)
+    size = len(y), y.shape[1] + 2 * n
+    draw = SequentialStratification(working_model(source), rng.random(size), n)
     while not draw.done:
         draw.record(np.take_along_axis(y, draw.next_items(), axis=1))
-    error = y - draw.g
-    of_cell = np.zeros((rows, n))
-    np.add.at(of_cell, (np.arange(rows)[:, None], draw.cell), error)
-    own = (error**2 / draw.q).sum(axis=1) - (of_cell**2).sum(axis=1)
-    return own.reshape(-1, len(target)).mean(axis=0) / n_items**2
+    return draw.variance(y).reshape(-1, len(target)).mean(axis=0)
 
 
 # --- words ---
