@@ -21,19 +21,20 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
 
     Of the variance only the ratio to mean (1 - mean) is taken from the sample, the rest from theta:
 
-        (|value - theta| - step)^2 <= t^2 k theta (1 - theta),   k = variance / (mean (1 - mean)),
+        (|value - theta| - step k)^2 <= t^2 k theta (1 - theta),  k = variance / (mean (1 - mean)),
 
     with `variance` estimated for `value`, and `mean` the observed scores' own (weighted by 1/q when
     drawn with unequal q). k is 1/(effective sample size); where the variance or mean (1 - mean) is
-    0 nothing tells it, and it is `plain`, (1 - n/N)/n, as of the plain mean. `step` is a correction
-    for continuity. df: inf where k is known, n - 1 where it is estimated. Gives two arrays of the
-    shape of `value`, in [0, 1] also for an unbiased value that is not (Wilson 1927; Kott & Carr
-    1997; Korn & Graubard 1998).
+    0 nothing tells it, and it is `plain`, (1 - n/N)/n, as of the plain mean. `step` corrects for
+    continuity; k is `plain` at most beside it. df: inf where k is known, n - 1 where it is
+    estimated. Gives two arrays of the shape of `value`, in [0, 1] also for an unbiased value that
+    is not (Wilson 1927; Kott & Carr 1997; Korn & Graubard 1998).
     """
     xp = array_module(value)
     spread = mean * (1 - mean)
     known = (spread > 1e-9) & (variance > 1e-15)  # a weighted mean of ones is 1 but for rounding
     k = xp.where(known, variance / xp.where(known, spread, 1.0), plain)
+    step = step * xp.minimum(k, plain + 0 * k)
     k = k * float(stdtrit(df, 0.5 + level / 2)) ** 2
     value = xp.clip(value, 0.0, 1.0)
     ends = []
@@ -44,19 +45,19 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     return tuple(ends)
 
 
-def sample_interval(value, variance, mean, n, n_items, df):
+def sample_interval(value, variance, mean, n, n_items, df, most=0.5):
     """The score interval of n of N items, corrected for continuity near 0 and 1.
 
-    Of few wrong (or right) answers the number seen is far from normal, and where n is near N that
-    of those not seen: single accuracies were covered .80 to .90 of the time. So the step is that of
-    half an item, 1/(2n), while either number is 0, and fades out at 10: a sample's interval then
-    covers .92 at least, by enumeration, and is wider by 1% to 3% on average for n of 25 or more.
+    Of few wrong (or right) answers the number seen is far from normal, and so is, where n is near
+    N, that of those not seen: without a correction single accuracies are covered .80 to .90 of the
+    time. The step is `most` items, most/n, where either number is 0, and falls by a twentieth of an
+    item with each; less where k is less. With half an item a simple random sample's interval covers
+    .92 at least, by enumeration; it is wider by 1% to 3% on average for n of 25 or more.
     """
     xp = array_module(value)
-    edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None)
-    step = xp.clip(0.5 / n - edge * min(1.0, n_items / n - 1) / 20, 0.0, None)
     plain = (1 - n / n_items) / n
-    step = step * (n < n_items)
+    edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
+    step = xp.clip(most / n - edge / 20, 0.0, None) / max(plain, 1e-12)
     return score_interval(value, variance, mean, plain, df, step=step)
 
 
@@ -70,9 +71,10 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     as g learns. One draw per cell allows no unbiased estimate of the variance; regression over the
     cells is Hartley, Rao & Kiefer's (1969), and can be half of the variance where the two items of
     a cell have residuals of opposite sign. The n - 2 degrees of freedom count the mean and the
-    slope that are taken out. The variance is at least `least`. Where all observed scores are equal,
-    the interval is that score's, and not of a value that varies with g alone. With fewer than three
-    draws the interval is [0, 1].
+    slope that are taken out. The variance is at least `least`, the forecast's, times the share of
+    mean (1 - mean) that is variance, 1 for scores of 0 and 1: few draws may meet none of the items
+    that a sure forecast gets wrong. Where all observed scores are equal, the interval is that
+    score's, and not of a value that varies with g. With fewer than three draws it is [0, 1].
     """
     xp = array_module(value)
     n = observed.shape[-1]
@@ -83,11 +85,13 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
     square = (e - slope[..., None] * x) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
-    variance = xp.maximum(total * n / (n - 2) / n_items**2, least + 0 * total)
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
+    spread = xp.var(observed, axis=-1)
+    share = spread / (spread + xp.mean(observed * (1 - observed), axis=-1) + 1e-12)
+    variance = xp.maximum(total * n / (n - 2) / n_items**2, least * share)
     is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
     value = xp.where(is_equal, observed[..., 0], value)
-    return sample_interval(value, variance, mean, n, n_items, n - 2)
+    return sample_interval(value, variance, mean, n, n_items, n - 2, most=0.25)
 
 
 def _centred(x):

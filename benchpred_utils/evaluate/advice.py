@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
 from ..forecast import working_model
-from ..intervals import score_interval
+from ..intervals import sample_interval
 from ..methods import METHODS
 from ..scores import Scores
 from ..sequential import SequentialStratification
@@ -111,13 +111,13 @@ def recommend(
 def half_width(n: int, n_items: int, accuracy: float | Array, ess: float | Array = 1.0) -> float:
     """Half the width expected of the 95% score interval from n of N items, each worth `ess`.
 
-    The interval of :func:`intervals.score_interval` at k = (1/n - 1/N)/ess, about
+    The interval of :func:`intervals.sample_interval` at k = (1/n - 1/N)/ess, about
     t sqrt(k p (1 - p)) unless p is near 0 or 1.  `accuracy` is p, or several p, for the mean
     (Wilson 1927; Cochran 1977, ch. 2).
     """
     p = np.atleast_1d(np.asarray(accuracy, float))
     k = (1 / n - 1 / n_items) / ess
-    lower, upper = score_interval(p, k * p * (1 - p), p, k, max(n - 1, 1))
+    lower, upper = sample_interval(p, k * p * (1 - p), p, n, n_items, max(n - 1, 1))
     return float((upper - lower).mean() / 2)
 
 
