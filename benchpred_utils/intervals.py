@@ -45,19 +45,19 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     return tuple(ends)
 
 
-def sample_interval(value, variance, mean, n, n_items, df, most=0.5):
+def sample_interval(value, variance, mean, n, n_items, df):
     """The score interval of n of N items, corrected for continuity near 0 and 1.
 
     Of few wrong (or right) answers the number seen is far from normal, and so is, where n is near
     N, that of those not seen: without a correction single accuracies are covered .80 to .90 of the
-    time. The step is `most` items, most/n, where either number is 0, and falls by a twentieth of an
-    item with each; less where k is less. With half an item a simple random sample's interval covers
-    .92 at least, by enumeration; it is wider by 1% to 3% on average for n of 25 or more.
+    time. The step is half an item, 1/(2n), where either number is 0, falls by a twentieth of an item
+    with each, and is less where k is. A simple random sample's interval then covers .915 at least,
+    by enumeration; it is wider by 1% to 4% on average over the accuracies for n of 25 or more.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n
     edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
-    step = xp.clip(most / n - edge / 20, 0.0, None) / max(plain, 1e-12)
+    step = xp.clip(0.5 / n - edge / 20, 0.0, None) / max(plain, 1e-12)
     return score_interval(value, variance, mean, plain, df, step=step)
 
 
@@ -91,7 +91,7 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     variance = xp.maximum(total * n / (n - 2) / n_items**2, least * share)
     is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
     value = xp.where(is_equal, observed[..., 0], value)
-    return sample_interval(value, variance, mean, n, n_items, n - 2, most=0.25)
+    return sample_interval(value, variance, mean, n, n_items, n - 2)
 
 
 def _centred(x):

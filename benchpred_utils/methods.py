@@ -211,6 +211,10 @@ METHODS = {
         "sequential stratification", RANDOM, "none", "SequentialStratification",
         forecast.learn_model, start=sequential.SequentialStratification,
     ),
+    "imputation": Method(
+        "imputation", ACROSS, "unbounded", "SequentialStratification",
+        forecast.learn_model, start=sequential.Imputation,
+    ),
 }  # fmt: skip
-OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification")  # the others are the field's
+OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification", "imputation")  # not the field's
 RECOMMENDED = "sequential_stratification"  # exactly unbiased; the sources say where to look as well

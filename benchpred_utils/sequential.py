@@ -204,6 +204,18 @@ class SequentialStratification(Rounds):
         return Estimate(value, *ends)
 
 
+class Imputation(SequentialStratification):
+    """Another reading of the same items: the scores seen, and forecasts in place of the others.
+
+    Its error is smaller as a rule, for a bias of the sources' that no draw takes away: it has no
+    interval.
+    """
+
+    def estimate(self):
+        """The Estimate (B,): the mean of the scores seen and of the forecasts of the rest."""
+        return Estimate(self.imputed())
+
+
 def _allocation(n, n_items):
     """How many items are drawn from each cell, and its mass: 1, or how many items it holds.
 
@@ -225,14 +237,14 @@ def _cells(w, n_open, mass):
 
     mass is (B, m); closed places have m.
     """
-    b = np.arange(len(w))[:, None]
+    b = np.arange(len(w))[:, None]  # one search for all: row i lies in [i, i + 1)
     m = mass.shape[1]
     upto = np.cumsum(w, axis=1)
-    middle = (upto - w / 2) / upto[:, -1:] * (1 - 1e-12) + b  # row i lies in [i, i + 1)
     ends = np.cumsum(mass, axis=1)
+    starts = (upto - w) / upto[:, -1:] + b
     ends = ends / ends[:, -1:] + b
-    cell = np.searchsorted(ends.ravel(), middle.ravel(), side="right").reshape(w.shape) - b * m
+    cell = np.searchsorted(ends.ravel(), starts.ravel(), side="right").reshape(w.shape) - b * m
     place = np.arange(w.shape[1])
-    cell = np.clip(cell, m - n_open + place, place)  # no cell is left without an item: neither at
-    cell = place + np.minimum.accumulate(cell - place, axis=1)  # an end nor where one w fills one
+    cell = np.clip(cell, m - n_open + place, m - 1)  # no cell is left without an item: neither at
+    cell = place + np.minimum.accumulate(cell - place, axis=1)  # the end nor where one w fills one
     return np.where(place < n_open, cell, m)

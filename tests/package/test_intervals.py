@@ -152,7 +152,7 @@ def test_the_variance_is_at_least_what_the_forecast_says(rng):
         share = scores.var(axis=1) / (scores.mean(axis=1) * (1 - scores.mean(axis=1)))
         found = intervals.stratified_interval(s.mean(axis=1), scores, scores, q, 300, 0.004)
         expected = intervals.sample_interval(
-            s.mean(axis=1), 0.004 * share, scores.mean(axis=1), 30, 300, 28, most=0.25
+            s.mean(axis=1), 0.004 * share, scores.mean(axis=1), 30, 300, 28
         )
         assert np.stack(found) == pytest.approx(np.stack(expected))
     assert np.ptp(intervals.stratified_interval(s.mean(axis=1), s, g, q, 300), axis=0).max() < 0.02
@@ -279,7 +279,7 @@ def test_its_limits(rng):
     assert lower == pytest.approx(s.mean(axis=1))
     assert upper == pytest.approx(lower)
     ends = intervals.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
-    plain = intervals.sample_interval(np.ones(3), np.zeros(3), np.ones(3), 30, 300, 28, most=0.25)
+    plain = intervals.sample_interval(np.ones(3), np.zeros(3), np.ones(3), 30, 300, 28)
     assert np.stack(ends) == pytest.approx(np.stack(plain))
     two = ones[:, :2]
     ends = intervals.stratified_interval(np.ones(3), two, two, 0.1 * two, 300)
