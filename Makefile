@@ -33,7 +33,7 @@ book: setup ## execute the stale chapters, then build the pages (ARGS=--all: eve
 html: setup ## build the pages from the stored outputs: no data, no network
 	@$(BUILD) html
 
-runs: setup ## compute the stored runs anew from the data (over an hour on 2 cores; ARGS="protocol": one of them)
+runs: setup ## compute the stale experiments of the stored runs (ARGS="--all protocol": all of one run; over an hour for all)
 	@$(BUILD) runs $(ARGS)
 
 bench: setup ## measure CPU time, memory and growth (ARGS="--only fit_2pl" or "--against COMMIT"; see book/bench/README.md)

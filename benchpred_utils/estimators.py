@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .backend import array_module, floating
 from .designs import checked_core
-from .intervals import score_interval
+from .intervals import sample_interval
 
 PART = 128  # core sets that are worked on together: more are no faster
 ALPHAS = (0.1, 1.0, 10.0)  # the penalties of the ridge regressions across models
@@ -76,9 +76,8 @@ def random_sampling(source, core, observed):
         return estimate
     xp = array_module(observed)
     mean = estimate.value
-    plain = (1 - n / n_items) / n
-    variance = plain * mean * (1 - mean)  # S^2 of 0/1 scores whose mean is theta is known
-    wilson = score_interval(mean, variance, mean, plain, float("inf"))
+    variance = (1 - n / n_items) / n * mean * (1 - mean)  # S^2 of 0/1 scores of mean theta is known
+    wilson = sample_interval(mean, variance, mean, n, n_items, float("inf"))
     is_binary = xp.all(observed * (1 - observed) == 0, axis=-1)
     ends = (xp.where(is_binary, *pair) for pair in zip(wilson, estimate[1:]))
     return Estimate(mean, *ends)
@@ -309,6 +308,6 @@ def _with_interval(value, residual, observed, n_items):
     n = residual.shape[-1]
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
-    plain = (1 - n / n_items) / n
-    variance = plain * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
-    return Estimate(value, *score_interval(value, variance, _mean(observed), plain, n - 1))
+    variance = (1 - n / n_items) / n * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
+    ends = sample_interval(value, variance, _mean(observed), n, n_items, n - 1)
+    return Estimate(value, *ends)

@@ -106,7 +106,8 @@ class Forecast:
         d = DIFFERENCES[..., None]
         twins = (1 - d) * sources + d * mixture[:, None, None]
         two = np.stack([regression, own_rate], axis=1)
-        every = np.concatenate([mixture[:, None], twins.reshape(len(items), -1, items.shape[1])], 1)
+        twins = twins.reshape(len(items), self.log_all.shape[1] - 1, items.shape[1])
+        every = np.concatenate([mixture[:, None], twins], axis=1)
         self.log_two += _log_likelihood(observed[:, None], two)
         self.log_all += _log_likelihood(observed[:, None], every)
 

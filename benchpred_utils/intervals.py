@@ -16,32 +16,53 @@ def t_interval(value, variance, df, level=0.95):
     return value - half, value + half
 
 
-def score_interval(value, variance, mean, plain, df, level=0.95):
+def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     """The theta that a score test of `value` keeps: Wilson's interval at the effective sample size.
 
     Of the variance only the ratio to mean (1 - mean) is taken from the sample, the rest from theta:
 
-        (value - theta)^2 <= t^2 k theta (1 - theta),    k = variance / (mean (1 - mean)),
+        (|value - theta| - step k)^2 <= t^2 k theta (1 - theta),  k = variance / (mean (1 - mean)),
 
     with `variance` estimated for `value`, and `mean` the observed scores' own (weighted by 1/q when
-    drawn with unequal q). k is 1/(effective sample size); where all scores are 0 or all are 1
-    nothing tells it, and it is `plain`, (1 - n/N)/n, as of the plain mean. df: inf where k is
-    known, n - 1 where it is estimated. Gives two arrays of the shape of `value`, in [0, 1] also for
-    an unbiased value that is not (Wilson 1927; Kott & Carr 1997; Korn & Graubard 1998).
+    drawn with unequal q). k is 1/(effective sample size); where the variance or mean (1 - mean) is
+    0 nothing tells it, and it is `plain`, (1 - n/N)/n, as of the plain mean. `step` corrects for
+    continuity; k is `plain` at most beside it. df: inf where k is known, n - 1 where it is
+    estimated. Gives two arrays of the shape of `value`, in [0, 1] also for an unbiased value that
+    is not (Wilson 1927; Kott & Carr 1997; Korn & Graubard 1998).
     """
     xp = array_module(value)
-    value = xp.clip(value, 0.0, 1.0)
     spread = mean * (1 - mean)
-    known = spread > 1e-9  # a weighted mean of ones is 1 but for rounding
+    known = (spread > 1e-9) & (variance > 1e-15)  # a weighted mean of ones is 1 but for rounding
     k = xp.where(known, variance / xp.where(known, spread, 1.0), plain)
+    step = step * xp.minimum(k, plain + 0 * k)
     k = k * float(stdtrit(df, 0.5 + level / 2)) ** 2
-    middle = value + k / 2
-    half = xp.sqrt(k * value * (1 - value) + k**2 / 4)
-    lower, upper = (middle - half) / (1 + k), (middle + half) / (1 + k)
-    return xp.clip(lower, 0.0, 1.0), xp.clip(upper, 0.0, 1.0)  # rounding leaves it
+    value = xp.clip(value, 0.0, 1.0)
+    ends = []
+    for sign in (-1, 1):
+        end = xp.clip(value + sign * step, 0.0, 1.0)
+        half = xp.sqrt(k * end * (1 - end) + k**2 / 4)
+        end = (end + k / 2 + sign * half) / (1 + k)
+        ends.append(xp.clip(end, 0.0, 1.0))  # which rounding leaves
+    return tuple(ends)
 
 
-def stratified_interval(value, observed, g, q, n_items):
+def sample_interval(value, variance, mean, n, n_items, df):
+    """The score interval of n of N items, corrected for continuity near 0 and 1.
+
+    Of few wrong (or right) answers the number seen is far from normal, and so is, where n is near
+    N, that of those not seen: without a correction single accuracies are covered .80 to .90 of the
+    time. The step is half an item, 1/(2n), where either number is 0, falls by a twentieth of an item
+    with each, and is less where k is. A simple random sample's interval then covers .915 at least,
+    by enumeration; it is wider by 1% to 4% on average over the accuracies for n of 25 or more.
+    """
+    xp = array_module(value)
+    plain = (1 - n / n_items) / n
+    edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
+    step = xp.clip(0.5 / n - edge / 20, 0.0, None) / max(plain, 1e-12)
+    return score_interval(value, variance, mean, plain, df, step=step)
+
+
+def stratified_interval(value, observed, g, q, n_items, least=0.0):
     """The score interval of one draw from each of n cells: two arrays (B,).
 
     observed, g and q are (B, n), in order of drawing. A cell's total is estimated by sum g + e,
@@ -49,9 +70,12 @@ def stratified_interval(value, observed, g, q, n_items):
     items' residuals, which are positive as long as g has not learned how good the target is. So a
     regression of e on 1/k, k = 1, ..., n the number of the draw, is taken out: an error that fades
     as g learns. One draw per cell allows no unbiased estimate of the variance; regression over the
-    cells is Hartley, Rao & Kiefer's (1969). The divisor n - 2 counts the mean and the slope that
-    are taken out; t has n - 1 degrees of freedom, as with one mean. With fewer than three draws the
-    interval is [0, 1].
+    cells is Hartley, Rao & Kiefer's (1969), and can be half of the variance where the two items of
+    a cell have residuals of opposite sign. The n - 2 degrees of freedom count the mean and the
+    slope that are taken out. The variance is at least `least`, the forecast's, times the share of
+    mean (1 - mean) that is variance, 1 for scores of 0 and 1: few draws may meet none of the items
+    that a sure forecast gets wrong. Where all observed scores are equal, the interval is that
+    score's, and not of a value that varies with g. With fewer than three draws it is [0, 1].
     """
     xp = array_module(value)
     n = observed.shape[-1]
@@ -62,9 +86,13 @@ def stratified_interval(value, observed, g, q, n_items):
     slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
     square = (e - slope[..., None] * x) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
-    variance = total * n / (n - 2) / n_items**2
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
-    return score_interval(value, variance, mean, (1 - n / n_items) / n, n - 1)
+    spread = xp.var(observed, axis=-1)
+    share = spread / (spread + xp.mean(observed * (1 - observed), axis=-1) + 1e-12)
+    variance = xp.maximum(total * n / (n - 2) / n_items**2, least * share)
+    is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
+    value = xp.where(is_equal, observed[..., 0], value)
+    return sample_interval(value, variance, mean, n, n_items, n - 2)
 
 
 def _centred(x):
@@ -78,6 +106,6 @@ def ess_of_width(value, width, n, n_items):
     where the width says nothing. `value` and `width` are two numbers.
     """
     mean = np.clip(value, 0.0, 1.0)
-    plain = (1 - n / n_items) / n
-    lower, upper = score_interval(mean, plain * mean * (1 - mean), mean, plain, max(n - 1, 1))
+    variance = (1 - n / n_items) / n * mean * (1 - mean)
+    lower, upper = sample_interval(mean, variance, mean, n, n_items, max(n - 1, 1))
     return ((upper - lower) / width) ** 2 if 1e-9 < width < 1 else np.nan

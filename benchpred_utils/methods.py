@@ -1,8 +1,8 @@
 """The table of methods: what each learns from the sources, which items it draws, how it reads them.
 
 A new method is its functions and one row in `METHODS`; what the package and the book know of
-methods follows from the row. (Only whether it is too costly for many trials is said elsewhere, in
-`benchpred_book.protocols`; and any new row makes the stored runs stale, which hold all methods.)
+methods follows from the row. (Only whether it is too costly for many trials, and with which others
+it is run, is said elsewhere, in `benchpred_book.protocols`.)
 """
 
 from collections.abc import Callable
@@ -202,6 +202,10 @@ METHODS = {
         "sequential stratification", RANDOM, "none", "SequentialStratification",
         forecast.learn_model, start=sequential.SequentialStratification,
     ),
+    "imputation": Method(
+        "imputation", ACROSS, "unbounded", "SequentialStratification",
+        forecast.learn_model, start=sequential.Imputation,
+    ),
 }  # fmt: skip
-OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification")  # the others are the field's
+OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification", "imputation")  # not the field's
 RECOMMENDED = "sequential_stratification"  # exactly unbiased; the sources say where to look as well

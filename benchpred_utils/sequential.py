@@ -10,7 +10,7 @@ import numpy as np
 from .designs import checked_budget
 from .estimators import Estimate
 from .forecast import Forecast
-from .intervals import stratified_interval
+from .intervals import sample_interval, stratified_interval
 
 
 class Rounds:
@@ -55,56 +55,85 @@ class Rounds:
 
 
 class SequentialStratification(Rounds):
-    """n items, one from each of n cells that are formed as the scores come in; exactly unbiased.
+    """n items from cells that are formed as the scores come in; exactly unbiased.
 
     In every round the working model predicts g from all scores so far. The items that are left, in
-    order of g but for a small jitter, are cut into as many contiguous cells as draws are left, of
-    equal sums of w = sqrt(g (1 - g)) + floor. Some of the cells, spread evenly, are used now: from
-    each one item I is drawn with probability q = w / sum of w, and the cell's total is estimated by
-    sum g + (s_I - g_I)/q_I. The cell is then closed; the cells of the last round take in all items
-    left.
+    order of g but for a small jitter, are cut into as many contiguous cells as are left. Some of
+    these, spread evenly, are used now and closed; those of the last round take in all items left.
+
+    Up to n = N/2 there are n cells, of equal sums of w = sqrt(g (1 - g)) + floor. From each one
+    item I is drawn with probability q = w / sum of w, and the cell's total is estimated by
+    sum g + (s_I - g_I)/q_I.
+
+    With more items the cells would hold one or two, which can double the variance of a g that says
+    nothing, and hide it. So there are some N/6 cells of W items, r of them drawn at random, with
+    q = r/W as even as can be, and the cell's total is estimated by the sum of s/q. Such a
+    stratified sample with proportional allocation is no worse than a simple random one whatever
+    g is, it tells its variance, and its value is in [0, 1].
 
     Whatever the past, a cell's estimate has the expectation of its total, and every item falls in
-    one cell: the sum over the cells, over N, is unbiased for s(D). (One draw per stratum: Cochran
-    1977, ch. 5A; the difference estimator: Särndal, Swensson & Wretman 1992, sec. 6.3; that the
-    strata may depend on the past: a martingale.)
+    one cell: the sum over the cells, over N, is unbiased for s(D). (Stratified samples, and one
+    draw per stratum: Cochran 1977, ch. 5 and 5A; the difference estimator: Särndal, Swensson &
+    Wretman 1992, sec. 6.3; that the strata may depend on the past: a martingale.)
     """
 
     kept = ("items", "observed", "cell", "g", "q")
 
     def __init__(self, model, uniform, n, rounds=20, floor=0.05):
-        """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is."""
+        """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is.
+
+        Raises ValueError on a floor below 0.
+        """
         super().__init__(len(uniform))
         n_items = checked_budget(len(model.offset), n)
+        if np.min(floor) < 0:
+            raise ValueError(f"floor is {floor}; it must be 0 or more")
         self.forecast = Forecast(model, len(uniform))
         self.n = n
         self.floor = floor
-        ends = np.ceil(n * (np.arange(rounds + 1) / rounds) ** 1.5).astype(int)
-        self._sizes = np.diff(np.unique(ends))
+        self._one_each = 2 * n <= n_items
+        self._draws, self._mass = _allocation(n, n_items)  # of each cell, in order of closing
+        ends = np.ceil(len(self._draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
+        self._sizes = np.diff(np.unique(ends.astype(int)))  # small at first: there is most to learn
         self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
-        self._offset = uniform[:, n_items : n_items + n]
-        self._u = uniform[:, n_items + n :]
-        self.cell = np.full(self._jitter.shape, -1)  # the draw that closed the item's cell, or -1
-        self.g = np.zeros(self._jitter.shape)  # as it was when the cell was closed
-        self.q = np.zeros(self._jitter.shape)  # probability of being the one drawn from the cell
+        self._offset = uniform[:, :rounds]  # of the cells used: any numbers will do
+        self._u = uniform[:, n_items:]
+        self.cell = np.full(self._jitter.shape, -1)  # in order of closing; -1: open
+        self.g = np.zeros(self._jitter.shape)  # as in the estimate, fixed when the cell was closed
+        self.q = np.zeros(self._jitter.shape)  # probability of being drawn from the cell
 
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
-        before = self.observed.shape[1]
-        m = self.n - before  # draws, and so cells, that are left
+        before = self.cell.max() + 1
         number = int(np.searchsorted(np.cumsum(self._sizes), before, side="right"))
-        r = self._sizes[number]
+        size = self._sizes[number]
+        b = np.arange(len(self.cell))[:, None]
+        m = len(self._draws) - before  # cells that are left
+        chosen = (np.arange(size) + self._offset[:, [number]]) * (m / size)  # spread evenly
+        waits = np.ones((len(b), m), dtype=bool)
+        waits[b, chosen.astype(int)] = False
+        label = before + np.argsort(np.argsort(waits, axis=1, kind="stable"), axis=1)
         order, n_open, g, w = self._open_items()
-        cells = _cells(w, n_open, m)
-        steps = np.arange(r) + self._offset[:, [number]]
-        chosen = (steps * (m / r)).astype(int)  # (B, r) of the cells, spread evenly
-        place, q, draw = _one_per_cell(w, cells, chosen, self._u[:, before : before + r], m)
-        row, now = np.nonzero(draw >= 0)
-        closed = row, order[row, now]
-        self.cell[closed] = draw[row, now] + before
-        self.g[closed] = g[row, now]
-        self.q[closed] = q[row, now]
-        return self.ask(np.take_along_axis(order, place, axis=1))
+        cells = _cells(w, n_open, self._mass[label])
+        label = np.pad(label, ((0, 0), (0, 1)), constant_values=len(self._draws))[b, cells]
+        is_first = np.diff(cells, axis=1, prepend=-1) > 0
+        upto = np.cumsum(w, axis=1)
+        upto = upto - np.maximum.accumulate(np.where(is_first, upto - w, 0.0), axis=1)  # in a cell
+        number = np.cumsum(is_first) - 1
+        mass = np.bincount(number, w.ravel())[number].reshape(w.shape)  # of the item's cell
+        if self._one_each:  # the item at which the sum of w passes the share u of the cell's
+            passed = (upto <= self._u[b, label] * mass) & ~np.roll(is_first, -1, axis=1)
+            drawn = ~passed & (is_first | np.roll(passed, 1, axis=1))
+        else:
+            mixed = np.argsort(cells + np.take_along_axis(self._u, order, axis=1), axis=1)
+            order = np.take_along_axis(order, mixed, axis=1)
+            drawn = upto <= self._draws[label]
+        is_now = label < before + size
+        closed = np.nonzero(is_now)[0], order[is_now]
+        self.cell[closed] = label[is_now]
+        self.g[closed] = g[is_now]
+        self.q[closed] = (self._draws[label[is_now]] * w[is_now]) / mass[is_now]
+        return self.ask(order[is_now & drawn].reshape(len(b), -1))
 
     def _open_items(self):
         """The open items in order of g, how many each row has, their g, and their w (else 0)."""
@@ -112,47 +141,110 @@ class SequentialStratification(Rounds):
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
         order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]
+        if not self._one_each:
+            return order, n_open, np.zeros(order.shape), np.ones(order.shape)
         g = np.take_along_axis(g, order, axis=1)
         weight = np.sqrt(g * (1 - g)) + self.floor
         return order, n_open, g, np.where(np.arange(order.shape[1]) < n_open, weight, 0.0)
 
+    def variance(self, y):
+        """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
+        shape = len(y), len(self._draws)
+        cell = (self.cell + np.arange(len(y))[:, None] * shape[1]).ravel()
+
+        def totals(x):
+            return np.bincount(cell, x.ravel()).reshape(shape)
+
+        e = y - self.g
+        size = totals(np.ones_like(e))
+        rest = (size - self._draws) / np.maximum(size - 1, 1)
+        by_cell = rest * (totals(e**2 / self.q) - totals(e) ** 2 / self._draws)
+        return by_cell.sum(axis=1) / y.shape[1] ** 2
+
+    def restore(self, state):
+        """Go on from what `state` gave."""
+        super().restore(state)
+        self.use(self.forecast.model)
+
+    def use(self, model):
+        """Forecast by another working model from the next round on: what is drawn stays drawn."""
+        self.forecast = Forecast(model, len(self.g))
+        ends = np.cumsum(self._draws)[np.cumsum(self._sizes) - 1]
+        for t in (0, *ends[ends < self.items.shape[1]]):  # what was known when a round began
+            self.forecast.predict(self.items[:, :t], self.observed[:, :t])
+
+    def imputed(self):
+        """(B,) the mean of the scores seen and of the forecasts of the rest: not unbiased."""
+        scores = self.forecast.predict(self.items, self.observed)
+        np.put_along_axis(scores, self.items, self.observed, axis=1)
+        return scores.mean(axis=1)
+
     def estimate(self):
-        """The Estimate (B,) when all scores are recorded, (sum g + sum (s - g)/q) / N."""
+        """The Estimate (B,), (sum g + sum (s - g)/q) / N.
+
+        Raises ValueError before all scores are recorded.
+        """
+        if not self.done:
+            raise ValueError(f"{self.observed.shape[1]} of {self.n} scores are recorded")
         n_items = self.g.shape[1]
         g = np.take_along_axis(self.g, self.items, axis=1)
         q = np.take_along_axis(self.q, self.items, axis=1)
-        value = (self.g.sum(axis=1) + ((self.observed - g) / q).sum(axis=1)) / n_items
-        return Estimate(value, *stratified_interval(value, self.observed, g, q, n_items))
+        e = (self.observed - g) / q
+        value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
+        if self._one_each:
+            least = 0.5 * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / n_items**2
+            ends = stratified_interval(value, self.observed, g, q, n_items, least)
+        else:
+            r = self._draws
+            mean = np.add.reduceat(e, np.cumsum(r) - r, axis=1) / r
+            square = (1 - q) * (e - np.repeat(mean, r, axis=1)) ** 2
+            variance = (square @ np.repeat(r / np.maximum(r - 1, 1), r)) / n_items**2
+            df = max(self.n - len(r), 1)
+            ends = sample_interval(value, variance, value, self.n, n_items, df)
+        return Estimate(value, *ends)
 
 
-def _cells(w, n_open, m):
-    """The cell 0, ..., m - 1 of each place (B, N), in order, by equal sums of w; m: closed ones."""
-    upto = np.cumsum(w, axis=1)
-    place = np.arange(w.shape[1])
-    cell = ((upto - w) / upto[:, -1:] * (m * (1 - 1e-12))).astype(int)
-    cell = np.maximum(cell, m - n_open + place)  # no cell is left without an item: neither at the
-    cell = place + np.minimum.accumulate(cell - place, axis=1)  # end nor where one w fills a cell
-    return np.where(place < n_open, cell, m)
+class Imputation(SequentialStratification):
+    """Another reading of the same items: the scores seen, and forecasts in place of the others.
 
-
-def _one_per_cell(w, cells, chosen, u, m):
-    """One place drawn from each chosen cell (B, r) by the uniform numbers u (B, r): places (B, r).
-
-    Also, for every place (B, N), its probability q within its cell, and the number of the draw,
-    0, ..., r - 1, that closes its cell, or -1. The place drawn is the one at which the sum of w
-    passes the share u of its cell's.
+    Its error is smaller as a rule, for a bias of the sources' that no draw takes away: it has no
+    interval.
     """
-    b = np.arange(len(w))[:, None]
-    upto = np.concatenate([np.zeros((len(w), 1)), np.cumsum(w, axis=1)], axis=1)
-    is_first = np.diff(cells, axis=1, prepend=-1) > 0
-    firsts = np.nonzero(is_first & (cells < m))[1].reshape(-1, m)
-    ends = np.concatenate([firsts[:, 1:], (cells < m).sum(axis=1)[:, None]], axis=1)
-    mass = upto[b, ends] - upto[b, firsts]  # (B, m)
-    target = (upto[b, firsts[b, chosen]] + u * mass[b, chosen]) / upto[:, -1:]
-    flat = (upto[:, 1:] / upto[:, -1:] + b).ravel()  # one search for all: row i lies in (i, i + 1]
-    place = np.searchsorted(flat, (target + b).ravel(), side="right").reshape(chosen.shape)
-    place = np.clip(place - b * w.shape[1], firsts[b, chosen], ends[b, chosen] - 1)
-    number = np.full((len(w), m + 1), -1)
-    number[b, chosen] = np.arange(chosen.shape[1])
-    q = w / np.concatenate([mass, np.ones((len(w), 1))], axis=1)[b, cells]
-    return place, q, number[b, cells]
+
+    def estimate(self):
+        """The Estimate (B,): the mean of the scores seen and of the forecasts of the rest."""
+        return Estimate(self.imputed())
+
+
+def _allocation(n, n_items):
+    """How many items are drawn from each cell, and its mass: 1, or how many items it holds.
+
+    With n > N/2 the items left out are dealt out to N/6 cells, or one cell each, and the cells'
+    sizes are in proportion: that is as even as whole numbers allow.
+    """
+    if 2 * n <= n_items:
+        return np.ones(n, dtype=int), np.ones(n)
+    left_out = n_items - n
+    n_cells = max(min(left_out, round(n_items / 6)), 1)
+    upto = np.arange(n_cells + 1) * left_out // n_cells
+    ends = np.round(upto * (n_items / left_out)).astype(int) if left_out else n_items * np.arange(2)
+    sizes = np.diff(ends)
+    return sizes - np.diff(upto), sizes.astype(float)
+
+
+def _cells(w, n_open, mass):
+    """The cell 0, ..., m - 1 of each place (B, N), in order, by sums of w in proportion to `mass`.
+
+    mass is (B, m); closed places have m.
+    """
+    b = np.arange(len(w))[:, None]  # one search for all: row i lies in [i, i + 1)
+    m = mass.shape[1]
+    upto = np.cumsum(w, axis=1)
+    ends = np.cumsum(mass, axis=1)
+    starts = (upto - w) / upto[:, -1:] + b
+    ends = ends / ends[:, -1:] + b
+    cell = np.searchsorted(ends.ravel(), starts.ravel(), side="right").reshape(w.shape) - b * m
+    place = np.arange(w.shape[1])
+    cell = np.clip(cell, m - n_open + place, m - 1)  # no cell is left without an item: neither at
+    cell = place + np.minimum.accumulate(cell - place, axis=1)  # the end nor where one w fills one
+    return np.where(place < n_open, cell, m)

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
 from ..forecast import working_model
-from ..intervals import score_interval
+from ..intervals import sample_interval
 from ..methods import METHODS
 from ..scores import Scores
 from ..sequential import SequentialStratification
@@ -111,13 +111,13 @@ def recommend(
 def half_width(n: int, n_items: int, accuracy: float | Array, ess: float | Array = 1.0) -> float:
     """Half the width expected of the 95% score interval from n of N items, each worth `ess`.
 
-    The interval of :func:`intervals.score_interval` at k = (1/n - 1/N)/ess, about
+    The interval of :func:`intervals.sample_interval` at k = (1/n - 1/N)/ess, about
     t sqrt(k p (1 - p)) unless p is near 0 or 1.  `accuracy` is p, or several p, for the mean
     (Wilson 1927; Cochran 1977, ch. 2).
     """
     p = np.atleast_1d(np.asarray(accuracy, float))
     k = (1 / n - 1 / n_items) / ess
-    lower, upper = score_interval(p, k * p * (1 - p), p, k, max(n - 1, 1))
+    lower, upper = sample_interval(p, k * p * (1 - p), p, n, n_items, max(n - 1, 1))
     return float((upper - lower).mean() / 2)
 
 
@@ -223,20 +223,13 @@ def _variances(
 
 
 def _variance_in_rounds(source: Array, target: Array, n: int, rng: np.random.Generator) -> Array:
-    """(P,) the variance given the cells, sum over them of sum e^2/q - (sum e)^2; 24 runs or more.
-
-    e = s - g is known of all items here.
-    """
+    """(P,) the exact variance given the cells, the mean of 24 runs or more."""
     y = np.tile(target, (-(-24 // len(target)), 1))
-    rows, n_items = y.shape
-    draw = SequentialStratification(working_model(source), rng.random((rows, n_items + 2 * n)), n)
+    size = len(y), y.shape[1] + 2 * n
+    draw = SequentialStratification(working_model(source), rng.random(size), n)
     while not draw.done:
         draw.record(np.take_along_axis(y, draw.next_items(), axis=1))
-    error = y - draw.g
-    of_cell = np.zeros((rows, n))
-    np.add.at(of_cell, (np.arange(rows)[:, None], draw.cell), error)
-    own = (error**2 / draw.q).sum(axis=1) - (of_cell**2).sum(axis=1)
-    return own.reshape(-1, len(target)).mean(axis=0) / n_items**2
+    return draw.variance(y).reshape(-1, len(target)).mean(axis=0)
 
 
 # --- words ---

@@ -1,12 +1,13 @@
 """Stored runs: experiments too long to repeat at every reading, kept as tables with their key.
 
-A run is a folder of tidy tables and a ``run.json`` with its key: its settings, the code that made
-it and the data's hashes.  `load` gives the tables only while all three are what they are here.
-``make runs`` computes all anew.
+A run is a folder of tidy tables and a ``run.json`` with its key: the settings of each experiment,
+the code that made it, by definitions, and the data's hashes.  `load` gives the tables only while
+all three are what they are here.  ``make runs`` computes the experiments anew that are not.
 """
 
 import ast
 import hashlib
+import io
 import json
 import os
 import time
@@ -23,8 +24,12 @@ from benchpred_utils import data, summary
 from . import code, repository
 from .protocols import RUNS, records
 
+MADE_BY = "benchpred_book.runs._tables"  # it reaches all that makes the rows of an experiment
+SHORT = 16  # hexadecimal digits of a key in run.json, which holds two for each experiment
+
 __all__ = ["MEASURED", "RUNS", "StaleRun", "folder", "glued", "load", "make", "state"]
 
+CSV = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
 MEASURED = "bench"  # tables of times: they belong to a machine and a day, no key can promise them
 
 
@@ -78,15 +83,19 @@ def state(name):
         return [] if _tables_of(name) else ["it was never made"]
     if name not in RUNS:
         raise ValueError(f"there is no run {name!r}; there are {', '.join(RUNS)}")
-    about = folder(name) / "run.json"
-    if not about.exists():
+    if not (folder(name) / "run.json").exists():
         return ["it was never made"]
-    stored = json.loads(about.read_text())
+    stored = _about(name)
+    before, now = stored["key"]["experiments"], key(name)["experiments"]
+    added = max(len(now.keys() - before.keys()), len(before.keys() - now.keys()))
+    changed = sum(before.get(settings, made_by) != made_by for settings, made_by in now.items())
     reasons = [
-        f"its {part} changed"
-        for part, value in key(name).items()
-        if stored["key"].get(part) != value
+        f"its {part} changed ({count} of {len(now)} experiments)"
+        for part, count in (("settings", added), ("code", changed))
+        if count
     ]
+    if stored["key"]["data"] != data_key(RUNS[name][1]):
+        reasons.append("its data changed")
     if stored["tables"] != _hashes(name):
         reasons.append("its tables are not those that were made")
     return reasons
@@ -95,6 +104,13 @@ def state(name):
 def _is_measured(name):
     """Whether these are measured tables: of the host, or of the GPU in the name."""
     return name == MEASURED or name.startswith(f"{MEASURED}-")
+
+
+def _about(name):
+    """What a run was made from; one that says nothing of its experiments has none to take."""
+    about = json.loads((folder(name) / "run.json").read_text())
+    about["key"].setdefault("experiments", {})
+    return about
 
 
 def _tables_of(name):
@@ -106,15 +122,24 @@ def _hashes(name):
 
 
 def key(name):
-    """What run `name` is made from now: the sha256 of its settings, its code and its data files."""
+    """What run `name` is made from now: its data files, and what each of its experiments is.
+
+    An experiment is the sha256 of its settings with that of the code that makes its rows: of the
+    methods of METHODS, only its own and random_sampling.
+    """
     experiments, datasets = RUNS[name]
-    settings = json.dumps([asdict(experiment) for experiment in experiments])
-    made_by = ("benchpred_book.protocols", "benchpred_utils.summary")
-    return {
-        "settings": _sha256(settings.encode()),
-        "code": code.key(code.reached(modules=made_by)),
-        "data": data_key(datasets),
+    code_of = {
+        methods: code.key(code.reached(names=[MADE_BY], methods=("random_sampling", *methods)))
+        for methods in {experiment.methods for experiment in experiments}
     }
+    return {
+        "data": data_key(datasets),
+        "experiments": {_settings(e): code_of[e.methods][:SHORT] for e in experiments},
+    }
+
+
+def _settings(experiment):
+    return _sha256(json.dumps(asdict(experiment)).encode())[:SHORT]
 
 
 def data_key(names):
@@ -129,9 +154,10 @@ def _sha256(content):
 # --- making one -----------------------------------------------------------------------------------
 
 
-def make(name, n_jobs=-1):
-    """Compute a run and store it; it replaces the stored one in whole, at the end.
+def make(name, anew=False, n_jobs=-1):
+    """Compute the stale experiments of a run, or all `anew`, and store it in whole, at the end.
 
+    The rows of the others stay as they are stored, letter by letter.
     Raises DataUnavailable, before anything is computed, when its data can't be had.
     """
     experiments, datasets = RUNS[name]
@@ -139,21 +165,58 @@ def make(name, n_jobs=-1):
         data.fetch(dataset)
     start = time.monotonic()
     made_from = key(name)
+    parts = {} if anew else _kept(name, made_from)
+    stale = [experiment for experiment in experiments if experiment not in parts]
     # The longest first, so that no worker is left with one at the end.
-    order = sorted(range(len(experiments)), key=lambda i: -_weight(experiments[i]))
+    stale.sort(key=_weight, reverse=True)
     work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(_tables)(experiments[i]) for i in order
+        joblib.delayed(_tables)(experiment) for experiment in stale
     )
-    parts = dict(zip(order, tqdm(work, f"run {name}", len(order), mininterval=5)))
-    tables = _together([parts[i] for i in range(len(experiments))])
+    for tables, experiment in zip(tqdm(work, f"run {name}", len(stale), mininterval=5), stale):
+        parts[experiment] = {part: _as_text(table) for part, table in tables.items()}
+    tables = _together([parts[experiment] for experiment in experiments])
     made = {
         "date": date.today().isoformat(),
+        "experiments": len(stale),
         "wall_s": round(time.monotonic() - start),
         "cores": joblib.cpu_count(),
-        "cpu_s": round(tables["costs"]["cpu_s"].sum()),
+        "cpu_s": round(tables["costs"]["cpu_s"].astype(float).sum()),
     }
     _store(name, tables, {"key": made_from, "made": made})
-    return tables
+    return load(name)
+
+
+def _kept(name, now):
+    """The stored tables of the experiments that are what they are `now`, as text."""
+    if not (folder(name) / "run.json").exists():
+        return {}
+    stored = _about(name)
+    if stored["key"]["data"] != now["data"] or stored["tables"] != _hashes(name):
+        return {}
+    same = stored["key"]["experiments"].items() & now["experiments"].items()
+    kept = {e: {} for e in RUNS[name][0] if _settings(e) in dict(same)}
+    for path in _tables_of(name):
+        table = _read_text(path)
+        cells = dict(iter(table.groupby(["benchmark", "split", "asked"])))
+        for experiment, tables in kept.items():
+            cell = (experiment.scores, experiment.split, f"{experiment.budget:.6g}")
+            rows = cells.get(cell, table[:0])
+            own = (
+                rows["method"].isin(experiment.methods)
+                if "method" in rows
+                else rows["methods"] == " ".join(experiment.methods)
+            )
+            tables[path.stem] = rows[own]
+    return kept
+
+
+def _read_text(source):
+    """A table of CSV as it is written: numbers are text, a missing one is an empty text."""
+    return pd.read_csv(source, dtype=str, keep_default_na=False)
+
+
+def _as_text(table):
+    return _read_text(io.StringIO(table.to_csv(**CSV)))
 
 
 def _weight(experiment):
@@ -162,11 +225,15 @@ def _weight(experiment):
 
 
 def _together(parts):
-    """The tables of a run from those of its experiments."""
+    """The tables of a run from those of its experiments, as text.
+
+    The p values are corrected as they are written: it makes no difference which are kept.
+    """
     names = parts[0]
     tables = {name: pd.concat([part[name] for part in parts], ignore_index=True) for name in names}
-    families = tables["changes"].groupby(["split", "asked"])["p"]
-    tables["changes"]["p_holm"] = families.transform(summary.holm)
+    changes = tables["changes"]
+    families = pd.to_numeric(changes["p"]).groupby([changes["split"], changes["asked"]])
+    changes["p_holm"] = _as_text(families.transform(summary.holm).to_frame())["p"]
     return tables
 
 
@@ -197,13 +264,12 @@ def _tables(experiment):
 
 
 def _store(name, tables, about):
-    """Write the tables, then the key: stopped in between, the run counts as stale."""
+    """Write the tables, then the key: stopped in between, the whole run counts as stale."""
     place = folder(name)
     place.mkdir(parents=True, exist_ok=True)
-    options = {"index": False, "float_format": "%.6g", "lineterminator": "\n"}
     for table_name, table in tables.items():
         partial = place / f"{table_name}.partial"
-        table.to_csv(partial, **options)
+        table.to_csv(partial, **CSV)
         partial.replace(place / f"{table_name}.csv")
     about["tables"] = _hashes(name)
     partial = place / "run.partial"

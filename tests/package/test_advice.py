@@ -7,7 +7,7 @@ from scipy import stats
 
 import benchpred_utils as bp
 from benchpred_utils.evaluate.advice import half_width, items_to_compare
-from benchpred_utils.intervals import score_interval
+from benchpred_utils.intervals import sample_interval
 
 
 def rasch(rng, n_models, n_items, mean=0.5):
@@ -27,8 +27,8 @@ def sources():
 def test_the_half_width_is_that_of_the_intervals_of_random_samples(rng, n, n_items):
     x = (np.arange(n_items) < 0.7 * n_items).astype(float)
     mean = rng.permuted(np.tile(x, (4_000, 1)), axis=1)[:, :n].mean(axis=1)
-    k = (1 - n / n_items) / n
-    lower, upper = score_interval(mean, k * mean * (1 - mean), mean, k, n - 1)
+    variance = (1 - n / n_items) / n * mean * (1 - mean)
+    lower, upper = sample_interval(mean, variance, mean, n, n_items, n - 1)
     assert half_width(n, n_items, x.mean()) == pytest.approx((upper - lower).mean() / 2, rel=0.03)
 
 

@@ -33,16 +33,20 @@ def student(p, n, n_items):
     return intervals.t_interval(p, (1 - n / n_items) * p * (1 - p) / (n - 1), n - 1)
 
 
-def score(p, n, n_items):
+def uncorrected(p, n, n_items):
     plain = (1 - n / n_items) / n
     return intervals.score_interval(p, plain * p * (1 - p), p, plain, INF)
+
+
+def score(p, n, n_items):
+    return intervals.sample_interval(p, (1 - n / n_items) / n * p * (1 - p), p, n, n_items, INF)
 
 
 def test_without_a_finite_population_it_is_wilsons():
     p = np.arange(21) / 20
     ends = intervals.score_interval(p, p * (1 - p) / 20, p, 1 / 20, INF)
     assert np.stack(ends) == pytest.approx(wilson(np.arange(21), 20))
-    assert np.stack(score(p, 20, 10**12)) == pytest.approx(wilson(np.arange(21), 20))
+    assert np.stack(uncorrected(p, 20, 10**12)) == pytest.approx(wilson(np.arange(21), 20))
 
 
 def test_its_ends_solve_the_score_equation(rng):
@@ -89,15 +93,76 @@ def test_each_target_has_the_interval_it_has_alone(matrix, rng):
 
 @pytest.mark.parametrize("n", [25, 50, 100])
 def test_the_score_interval_holds_from_the_middle_to_the_ceiling(n):
-    """Mean coverage over windows of 5 points of accuracy, by enumeration: .945 to .97."""
+    """Mean coverage over windows of 5 points of accuracy, by enumeration: .95 to .975."""
     accuracy = np.arange(438) / 437
     windows = [(accuracy >= a) & (accuracy <= a + 0.05) for a in np.arange(0.5, 0.93, 0.05)]
     covered = enumerated(score, n, 437)
     means = np.array([covered[window].mean() for window in windows])
     assert (means > 0.945).all()
-    assert (means < 0.97).all()
+    assert (means < 0.975).all()
     # negative control: Student's, at accuracies of .90 to .95
     assert enumerated(student, n, 437)[windows[-1]].mean() < 0.94
+
+
+@pytest.mark.parametrize("n_items", [30, 61, 200])
+def test_every_accuracy_of_0_1_scores_is_covered(n_items):
+    """By enumeration, for every n and every number of right answers, also one in N or all."""
+    lowest = []
+    for n in range(10, n_items, 5):
+        covered = enumerated(score, n, n_items)
+        lowest.append(covered.min())
+        assert covered[[0, -1]] == pytest.approx(1)
+        assert covered.mean() < 0.999
+    assert min(lowest) > 0.915
+    # negative control: without the correction
+    assert min(enumerated(uncorrected, n, n_items).min() for n in range(10, n_items, 5)) < 0.88
+
+
+def test_the_correction_fades_out_at_ten_answers_and_with_the_spread():
+    wide, exact = score(np.array([0.21]), 50, 10**6), uncorrected(np.array([0.21]), 50, 10**6)
+    assert np.stack(wide) == pytest.approx(np.stack(exact))
+    some = np.array([0.06])
+    shift = np.stack(score(some, 50, 10**6)) - np.stack(uncorrected(some, 50, 10**6))
+    assert shift[0] < 0 < shift[1]
+    graded = [
+        intervals.score_interval(some, 0.1 * some * (1 - some) / 50, some, 1 / 50, INF, step=step)
+        for step in (0.0, 0.5)
+    ]
+    graded = np.subtract(*graded)[:, 0]
+    assert (abs(graded) < 0.002).all()
+
+
+def test_scores_that_are_all_alike_leave_the_variance_unknown():
+    """Also graded ones: no variance seen is not no variance."""
+    observed = np.full((1, 1, 20), 0.4)
+    e = estimators.random_sampling(np.zeros((2, 400)), np.arange(20)[None], observed)
+    assert e.upper - e.lower > 0.3
+
+
+def test_a_row_of_equal_scores_has_the_interval_of_that_score(rng):
+    """The value varies with g, which says nothing of it."""
+    s = np.ones((50, 30))
+    g = rng.uniform(0.5, 1.0, s.shape)
+    q = rng.uniform(0.05, 0.2, s.shape)
+    value = rng.uniform(0.97, 1.03, 50)
+    lower, upper = intervals.stratified_interval(value, s, g, q, 300)
+    assert upper == pytest.approx(1)
+    assert lower == pytest.approx(lower[0])
+
+
+def test_the_variance_is_at_least_what_the_forecast_says(rng):
+    """In proportion to the spread of graded scores."""
+    s = (rng.random((4, 30)) < 0.5).astype(float)
+    g = np.clip(s, 0.01, 0.99)
+    q = np.full_like(s, 0.1)
+    for scores in (s, (s + 1) / 3):
+        share = scores.var(axis=1) / (scores.mean(axis=1) * (1 - scores.mean(axis=1)))
+        found = intervals.stratified_interval(s.mean(axis=1), scores, scores, q, 300, 0.004)
+        expected = intervals.sample_interval(
+            s.mean(axis=1), 0.004 * share, scores.mean(axis=1), 30, 300, 28
+        )
+        assert np.stack(found) == pytest.approx(np.stack(expected))
+    assert np.ptp(intervals.stratified_interval(s.mean(axis=1), s, g, q, 300), axis=0).max() < 0.02
 
 
 def test_at_97_of_100_right_student_s_interval_fails():
@@ -221,7 +286,7 @@ def test_its_limits(rng):
     assert lower == pytest.approx(s.mean(axis=1))
     assert upper == pytest.approx(lower)
     ends = intervals.stratified_interval(np.ones(3), ones, ones, 0.1 * ones, 300)
-    plain = intervals.score_interval(np.ones(3), np.zeros(3), np.ones(3), 0.9 / 30, 29)
+    plain = intervals.sample_interval(np.ones(3), np.zeros(3), np.ones(3), 30, 300, 28)
     assert np.stack(ends) == pytest.approx(np.stack(plain))
     two = ones[:, :2]
     ends = intervals.stratified_interval(np.ones(3), two, two, 0.1 * two, 300)
@@ -233,9 +298,8 @@ def test_its_limits(rng):
 
 @pytest.mark.parametrize("value", [0.2, 0.5, 0.93])
 def test_the_plain_interval_s_own_width_is_worth_its_own_size(value):
-    plain = (1 - 30 / 400) / 30
-    variance = plain * value * (1 - value)
-    lower, upper = intervals.score_interval(np.array(value), variance, value, plain, 29)
+    variance = (1 - 30 / 400) / 30 * value * (1 - value)
+    lower, upper = intervals.sample_interval(np.array(value), variance, value, 30, 400, 29)
     assert intervals.ess_of_width(value, upper - lower, 30, 400) == pytest.approx(1)
     assert intervals.ess_of_width(value, (upper - lower) / 2, 30, 400) == pytest.approx(4)
 

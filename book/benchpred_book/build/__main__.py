@@ -1,11 +1,11 @@
 """Make the book: ``python -m benchpred_book.build COMMAND [NAME ...]``.
 
-book    compute the stale runs, execute the stale chapters, build the pages
+book    compute the stale experiments of runs, execute the stale chapters, build the pages
 run     execute the stale chapters, or those that are named
 html    only build the pages; changed prose is carried into the stored notebooks
 check   execute chapters anew, compare the numbers with the committed ones, store nothing
 format  write the .md of chapters as Jupyter does
-runs    compute the stored runs anew
+runs    compute the stale experiments of the stored runs; with --all, every one
 """
 
 import argparse
@@ -73,14 +73,14 @@ def chapters(names, work, jobs: int) -> int:
 
 
 def make_runs(names, anew: bool) -> None:
-    """Compute stored runs: those whose tables can't be used, or all; without data, say so."""
+    """Compute what is stale of stored runs, or all `anew`; without data, say so."""
     for name in names:
         reasons = runs.state(name)
         if not (anew or reasons):
             continue
         print(f"run {name}: {'; '.join(reasons) or 'computed anew'} ...", flush=True)
         try:
-            runs.make(name)
+            runs.make(name, anew)
         except DataUnavailable as error:
             print(f"run {name}: can't be made: {error}", flush=True)
 
@@ -103,7 +103,7 @@ def act(args) -> int:
     names = args.names or pairs.chapter_names()
     moved = 0
     if args.command == "runs":
-        make_runs(args.names or runs.RUNS, anew=True)
+        make_runs(args.names or runs.RUNS, anew=args.all)
     elif args.command == "format":
         for name in names:
             pairs.write(pairs.source_path(name), pairs.canonical(name))
@@ -128,10 +128,10 @@ def parsed(argv):
     )
     parser.add_argument("command", choices=["book", "run", "html", "check", "format", "runs"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="chapters, or runs (default: all)")
-    parser.add_argument("--all", action="store_true", help="also chapters that are not stale")
+    parser.add_argument("--all", action="store_true", help="also what is not stale")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--jobs", type=int, default=min(8, cores), help="chapters at a time")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # options may stand before names
     unknown = set(args.names) - set(runs.RUNS if args.command == "runs" else pairs.chapter_names())
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
