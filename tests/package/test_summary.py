@@ -132,7 +132,7 @@ def test_the_interval_of_a_ratio_covers():
     for _ in range(400):
         base = rng.exponential(1, 100)
         gap = 0.8 * base + rng.normal(0, 0.3, 100)
-        change, low, high, _ = summary._paired_change(pd.Series(gap), pd.Series(base), 0.95)
+        change, low, high, _ = summary._paired_change(pd.Series(gap), pd.Series(base))
         covered.append(low <= -0.2 <= high)
     assert 0.92 <= np.mean(covered) <= 0.98
 
