@@ -149,17 +149,12 @@ class SequentialStratification(Rounds):
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
-        shape = len(y), len(self._draws)
-        cell = (self.cell + np.arange(len(y))[:, None] * shape[1]).ravel()
-
-        def totals(x):
-            return np.bincount(cell, x.ravel()).reshape(shape)
-
         e = y - self.g
-        size = totals(np.ones_like(e))
+        size = self._sums(self.cell, np.ones_like(e))
+        square = self._sums(self.cell, e**2 / self.q)
+        square = square - self._sums(self.cell, e) ** 2 / self._draws
         rest = (size - self._draws) / np.maximum(size - 1, 1)
-        by_cell = rest * (totals(e**2 / self.q) - totals(e) ** 2 / self._draws)
-        return by_cell.sum(axis=1) / y.shape[1] ** 2
+        return (rest * square).sum(axis=1) / y.shape[1] ** 2
 
     def estimate(self):
         """The Estimate (B,), (sum g + sum (s - g)/q) / N.
@@ -169,21 +164,25 @@ class SequentialStratification(Rounds):
         if not self.done:
             raise ValueError(f"{self.observed.shape[1]} of {self.n} scores are recorded")
         n_items = self.g.shape[1]
-        g = np.take_along_axis(self.g, self.items, axis=1)
-        q = np.take_along_axis(self.q, self.items, axis=1)
+        cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
         e = (self.observed - g) / q
         value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
         if self._one_each:
-            least = 0.5 * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / n_items**2
-            ends = stratified_interval(value, self.observed, g, q, n_items, least)
+            forecast = (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / n_items**2
+            ends = stratified_interval(value, self.observed, g, q, n_items, 0.5 * forecast)
         else:
             r = self._draws
-            mean = np.add.reduceat(e, np.cumsum(r) - r, axis=1) / r
-            square = (1 - q) * (e - np.repeat(mean, r, axis=1)) ** 2
-            variance = (square @ np.repeat(r / np.maximum(r - 1, 1), r)) / n_items**2
+            square = self._sums(cell, e**2) - self._sums(cell, e) ** 2 / r
+            rest = (1 - r / self._mass) * r / np.maximum(r - 1, 1)
+            variance = square @ rest / n_items**2
             df = max(self.n - len(r), 1)
             ends = sample_interval(value, variance, value, self.n, n_items, df)
         return Estimate(value, *ends)
+
+    def _sums(self, cell, x):
+        """The sums of x over the cells, by their numbers: (B, number of cells)."""
+        row = np.arange(len(x))[:, None] * len(self._draws)
+        return np.bincount((row + cell).ravel(), x.ravel()).reshape(len(x), -1)
 
 
 def _allocation(n, n_items):
@@ -197,9 +196,10 @@ def _allocation(n, n_items):
     left_out = n_items - n
     n_cells = max(min(left_out, round(n_items / 6)), 1)
     upto = np.arange(n_cells + 1) * left_out // n_cells
-    ends = np.round(upto * (n_items / left_out)).astype(int) if left_out else n_items * np.arange(2)
+    ends = np.round(upto * (n_items / max(left_out, 1))).astype(int)
+    ends[-1] = n_items  # also where nothing is left out
     sizes = np.diff(ends)
-    return sizes - np.diff(upto), sizes.astype(float)
+    return sizes - np.diff(upto), sizes
 
 
 def _cells(w, n_open, mass):
