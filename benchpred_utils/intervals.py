@@ -51,9 +51,9 @@ def sample_interval(value, variance, mean, n, n_items, df):
 
     Of few wrong (or right) answers the number seen is far from normal, and so is, where n is near
     N, that of those not seen: without a correction single accuracies are covered .80 to .90 of the
-    time. The step is half an item, 1/(2n), where either number is 0, falls by a twentieth of an item
-    with each, and is less where k is. A simple random sample's interval then covers .915 at least,
-    by enumeration; it is wider by 1% to 4% on average over the accuracies for n of 25 or more.
+    time. The step is half an item, 1/(2n), where either number is 0, and falls by a twentieth of an
+    item with each; it is less where k is. A simple random sample's interval then covers .915 or
+    more, by enumeration, and is wider by 1% to 4% on average over the accuracies for n of 25 or more.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n
