@@ -8,6 +8,7 @@ import numpy as np
 from benchpred_utils import data
 from benchpred_utils.experiments import SPLITS, run_experiment, split_models
 from benchpred_utils.methods import METHODS
+from benchpred_utils.scores import Scores
 
 __all__ = ["BUDGETS", "GROUPS", "RUNS", "Experiment", "math_settings", "records"]
 
@@ -30,13 +31,20 @@ CHEAP = (
     "aipw",
     "aipw_cross_fitted",
     "sequential_stratification",
+    "imputation",
 )
 GROUPED = {name for group in (CHEAP, *COSTLY) for name in group}
 # A method in no group is one by itself, so that a new row of METHODS leaves the other runs as they
 # are.  (It sees the same core sets in any group: its random numbers are those of its stream.)
 NEW = tuple((name,) for name in METHODS if name not in GROUPED)
 GROUPS = (CHEAP, *COSTLY, *NEW)
-COMPARED = ("random_sampling", "aipw", "aipw_cross_fitted", "sequential_stratification")
+COMPARED = (
+    "random_sampling",
+    "aipw",
+    "aipw_cross_fitted",
+    "sequential_stratification",
+    "imputation",
+)
 SPECIALIST_SETTINGS = (
     "no_pair",
     "weak_generalists",
@@ -101,6 +109,72 @@ def few_sources(name, count=15):
     # They are in the order of accuracy.
     spread = np.linspace(0, source.n_models - 1, count).round().astype(int)
     return source.select(models=spread), target
+
+
+def _spread(scores, count):
+    """So many of the models, spread evenly over their accuracies."""
+    order = np.argsort(scores.accuracy, kind="stable")
+    chosen = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return scores.select(models=order[chosen])
+
+
+def held_out(name):
+    """One random quarter of the models as targets, always the same."""
+    rng = np.random.default_rng(0)
+    return split_models(data.load_scores(name), "interpolation", rng)
+
+
+def few_items(name, count=120):
+    """The extrapolation split on a random part of the items, with 8 of the targets."""
+    scores = data.load_scores(name)
+    items = np.sort(np.random.default_rng(0).choice(scores.n_items, count, replace=False))
+    source, target = split_models(scores.select(items=items), "extrapolation")
+    return source, _spread(target, 8)
+
+
+def graded(name, together=3):
+    """The extrapolation split where an item's score is the mean of three items that follow."""
+    parts = []
+    for scores in split_models(data.load_scores(name), "extrapolation"):
+        n_items = scores.n_items // together
+        values = scores.values[:, : together * n_items].reshape(-1, n_items, together).mean(axis=2)
+        parts.append(Scores(values, models=scores.models, name=name))
+    return parts[0], _spread(parts[1], 8)
+
+
+def shuffled(name):
+    """The extrapolation split with 8 of the targets and sources that know nothing of them."""
+    source, target = split_models(data.load_scores(name), "extrapolation")
+    items = np.random.default_rng(0).permutation(source.n_items)
+    return replace(source, values=source.values[:, items]), _spread(target, 8)
+
+
+def made_up(name):
+    """Targets that no source is like: specialists, and accuracies from 0 to 1.
+
+    A specialist of the first kind is wrong on 30% of the items that are easiest for the sources,
+    one in five, and right elsewhere; of the second kind it is right on a tenth of the harder half
+    and nowhere else.
+    """
+    source, _ = split_models(data.load_scores(name), "extrapolation")
+    n_items = source.n_items
+    easiest = np.argsort(-source.values.mean(axis=0), kind="stable")
+    rng = np.random.default_rng(0)
+    targets = {"all right": np.ones(n_items), "all wrong": np.zeros(n_items)}
+    for wrong in (1, max(n_items // 50, 2)):
+        items = rng.choice(n_items, wrong, replace=False)
+        targets[f"{wrong} wrong"] = np.ones(n_items)
+        targets[f"{wrong} wrong"][items] = 0
+        targets[f"{wrong} right"] = 1 - targets[f"{wrong} wrong"]
+    for k in range(1, 4):
+        fails = rng.choice(easiest[: n_items // 5], n_items * 3 // 50, replace=False)
+        targets[f"specialist {k}"] = np.ones(n_items)
+        targets[f"specialist {k}"][fails] = 0
+        finds = rng.choice(easiest[n_items // 2 :], n_items // 20, replace=False)
+        targets[f"freak {k}"] = np.zeros(n_items)
+        targets[f"freak {k}"][finds] = 1
+    values = np.stack(list(targets.values()))
+    return source, Scores(values, models=list(targets), items=source.items, name=name)
 
 
 def domain(name, part):
@@ -207,6 +281,18 @@ def _math_setting(scores, setting):
 
 
 SETTINGS = {(name, "few_sources"): partial(few_sources, name) for name in data.HELM_LITE}
+COVERED = {
+    "held_out": (held_out, (25, 50, 100)),
+    "shuffled": (shuffled, (25, 50, 100)),
+    "made_up": (made_up, (25, 50, 100)),
+    "few_items": (few_items, (15, 30, 60, 90, 108)),
+    "graded": (graded, (15, 30, 60)),
+}
+SETTINGS |= {
+    (name, kind): partial(make, name)
+    for kind, (make, _) in COVERED.items()
+    for name in data.HELM_LITE
+}
 SETTINGS["swe_bench_verified", "before_2025_07"] = partial(before, "2025-07-01")
 SETTINGS |= {
     pair: partial(_math_setting, *pair)
@@ -248,11 +334,12 @@ def _frontier():
 
 
 def _coverage():
-    """In interpolation a model is a target now and then: each one's coverage takes many trials."""
+    """A thousand draws for each target, of every kind that an interval has to hold for."""
     methods = ("random_sampling", "aipw_cross_fitted", "sequential_stratification")
-    for scores in data.HELM_LITE:
-        for budget in (25, 50, 100):
-            yield Experiment(scores, "interpolation", budget, methods, 4_000)
+    for kind, (_, budgets) in COVERED.items():
+        for scores in data.HELM_LITE:
+            for budget in budgets:
+                yield Experiment(scores, kind, budget, methods, 1_000)
 
 
 def _newest():
