@@ -51,8 +51,6 @@ class Rounds:
             setattr(self, name, np.array(state[name], dtype=now.dtype).reshape(len(now), -1))
 
 
-TRUST = 100  # scores after which uneven shares of several draws follow the forecast by half
-
 # --- sequential stratification --------------------------------------------------------------------
 
 
@@ -116,22 +114,20 @@ class SequentialStratification(Rounds):
         waits[b, chosen.astype(int)] = False
         label = before + np.argsort(np.argsort(waits, axis=1, kind="stable"), axis=1)
         order, n_open, g, w = self._open_items()
-        cells = _cells(w, n_open, self._mass[label], self._draws[label])
+        cells = _cells(w, n_open, self._mass[label])
         label = np.pad(label, ((0, 0), (0, 1)), constant_values=len(self._draws))[b, cells]
         is_first = np.diff(cells, axis=1, prepend=-1) > 0
-        if not self._one_each:  # all items of a cell alike
-            mixed = np.argsort(cells + np.take_along_axis(self._u, order, axis=1), axis=1)
-            order = np.take_along_axis(order, mixed, axis=1)
-            w = np.ones_like(w)
-        number = np.cumsum(is_first) - 1
-        mass = np.bincount(number, w.ravel())[number].reshape(w.shape)  # of the item's cell
         upto = np.cumsum(w, axis=1)
         upto = upto - np.maximum.accumulate(np.where(is_first, upto - w, 0.0), axis=1)  # in a cell
+        number = np.cumsum(is_first) - 1
+        mass = np.bincount(number, w.ravel())[number].reshape(w.shape)  # of the item's cell
         if self._one_each:  # the item at which the sum of w passes the share u of the cell's
             passed = (upto <= self._u[b, label] * mass) & ~np.roll(is_first, -1, axis=1)
             drawn = ~passed & (is_first | np.roll(passed, 1, axis=1))
         else:
-            drawn = upto <= self._draws.take(label, mode="clip")
+            mixed = np.argsort(cells + np.take_along_axis(self._u, order, axis=1), axis=1)
+            order = np.take_along_axis(order, mixed, axis=1)
+            drawn = upto <= self._draws[label]
         is_now = label < before + size
         closed = np.nonzero(is_now)[0], order[is_now]
         self.cell[closed] = label[is_now]
@@ -145,11 +141,10 @@ class SequentialStratification(Rounds):
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
         order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]
+        if not self._one_each:
+            return order, n_open, np.zeros(order.shape), np.ones(order.shape)
         g = np.take_along_axis(g, order, axis=1)
         weight = np.sqrt(g * (1 - g)) + self.floor
-        if not self._one_each:
-            g = np.zeros_like(g)
-            weight = weight + TRUST / (self.observed.shape[1] + 1)
         return order, n_open, g, np.where(np.arange(order.shape[1]) < n_open, weight, 0.0)
 
     def variance(self, y):
@@ -195,9 +190,9 @@ class SequentialStratification(Rounds):
             ends = stratified_interval(value, self.observed, g, q, n_items, 0.5 * forecast)
         else:
             r = self._draws
-            e = e * np.sqrt(1 - q)  # q is one number in a cell
             square = self._sums(cell, e**2) - self._sums(cell, e) ** 2 / r
-            variance = square @ (r / np.maximum(r - 1, 1)) / n_items**2
+            rest = (1 - r / self._mass) * r / np.maximum(r - 1, 1)
+            variance = square @ rest / n_items**2
             df = max(self.n - len(r), 1)
             ends = sample_interval(value, variance, value, self.n, n_items, df)
         return Estimate(value, *ends)
@@ -237,19 +232,19 @@ def _allocation(n, n_items):
     return sizes - np.diff(upto), sizes
 
 
-def _cells(w, n_open, mass, least):
+def _cells(w, n_open, mass):
     """The cell 0, ..., m - 1 of each place (B, N), in order, by sums of w in proportion to `mass`.
 
-    mass is (B, m), and so is `least`, how many items a cell has at least; closed places have m.
+    mass is (B, m); closed places have m.
     """
     b = np.arange(len(w))[:, None]  # one search for all: row i lies in [i, i + 1)
+    m = mass.shape[1]
     upto = np.cumsum(w, axis=1)
+    ends = np.cumsum(mass, axis=1)
     starts = (upto - w) / upto[:, -1:] + b
-    shares = np.cumsum(mass, axis=1)
-    shares = shares / shares[:, -1:] + b
-    ends = np.searchsorted(starts.ravel(), shares.ravel()).reshape(mass.shape) - b * w.shape[1]
-    need = np.cumsum(least, axis=1)
-    ends = np.minimum(ends, n_open - need[:, -1:] + need)  # leave enough for the cells behind
-    ends = need + np.maximum.accumulate(np.maximum(ends - need, 0), axis=1)
-    sizes = np.diff(ends, axis=1, prepend=0, append=w.shape[1])
-    return np.repeat(np.tile(np.arange(sizes.shape[1]), len(w)), sizes.ravel()).reshape(w.shape)
+    ends = ends / ends[:, -1:] + b
+    cell = np.searchsorted(ends.ravel(), starts.ravel(), side="right").reshape(w.shape) - b * m
+    place = np.arange(w.shape[1])
+    cell = np.clip(cell, m - n_open + place, m - 1)  # no cell is left without an item: neither at
+    cell = place + np.minimum.accumulate(cell - place, axis=1)  # the end nor where one w fills one
+    return np.where(place < n_open, cell, m)

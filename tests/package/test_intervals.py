@@ -118,6 +118,17 @@ def test_every_accuracy_of_0_1_scores_is_covered(n_items):
     assert min(enumerated(uncorrected, n, n_items).min() for n in range(10, n_items, 5)) < 0.88
 
 
+@pytest.mark.parametrize("method", [estimators.random_sampling, estimators.aipw_cross_fitted])
+def test_few_graded_answers_below_one_tell_no_variance(method, rng):
+    """39 of 40 scores are 1 or nearly, one is far below: it is often not seen."""
+    target = np.ones((1, 40))
+    target[0, :3] = 0.95
+    target[0, 3] = 0.1
+    core = uniform_core_sets(40, 24, 2_000, rng)
+    e = method(rng.random((20, 40)), core, observe(target, core))
+    assert ((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean() > 0.93
+
+
 def test_the_correction_fades_out_at_ten_answers_and_with_the_spread():
     wide, exact = score(np.array([0.21]), 50, 10**6), uncorrected(np.array([0.21]), 50, 10**6)
     assert np.stack(wide) == pytest.approx(np.stack(exact))
@@ -162,7 +173,7 @@ def test_the_variance_is_at_least_what_the_forecast_says(rng):
             s.mean(axis=1), 0.004 * share, scores.mean(axis=1), 30, 300, 28
         )
         assert np.stack(found) == pytest.approx(np.stack(expected))
-    assert np.ptp(intervals.stratified_interval(s.mean(axis=1), s, g, q, 300), axis=0).max() < 0.02
+    assert np.ptp(intervals.stratified_interval(s.mean(axis=1), s, g, q, 300), axis=0).max() < 0.03
 
 
 def test_at_97_of_100_right_student_s_interval_fails():
@@ -235,7 +246,7 @@ def test_graded_scores_are_covered(method, rng):
         e = method(source, core, observe(target, core))
         hits.append(((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean())
         widths.append((e.upper - e.lower).mean())
-    assert 0.935 < np.mean(hits) < 0.975
+    assert 0.935 < np.mean(hits) < 0.985
     assert np.mean(widths) < 0.6 * np.diff(score(np.array([0.85]), 25, 400), axis=0)[0, 0]
 
 
@@ -298,8 +309,9 @@ def test_its_limits(rng):
 
 @pytest.mark.parametrize("value", [0.2, 0.5, 0.93])
 def test_the_plain_interval_s_own_width_is_worth_its_own_size(value):
-    variance = (1 - 30 / 400) / 30 * value * (1 - value)
-    lower, upper = intervals.sample_interval(np.array(value), variance, value, 30, 400, 29)
+    mean = np.array(value)
+    variance = (1 - 30 / 400) / 30 * mean * (1 - mean)
+    lower, upper = intervals.sample_interval(mean, variance, mean, 30, 400, 29)
     assert intervals.ess_of_width(value, upper - lower, 30, 400) == pytest.approx(1)
     assert intervals.ess_of_width(value, (upper - lower) / 2, 30, 400) == pytest.approx(4)
 
