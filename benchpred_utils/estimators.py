@@ -69,18 +69,15 @@ def random_sampling(source, core, observed):
     when C is a simple random sample; variance (1 - n/N) S^2 / n (Cochran 1977, ch. 2).
     """
     (observed,) = floating(observed)
-    n_items = source.shape[1]
-    n = observed.shape[-1]
-    estimate = _with_interval(_mean(observed), observed, observed, n_items)
-    if n < 2:
-        return estimate
     xp = array_module(observed)
-    mean = estimate.value
-    variance = (1 - n / n_items) / n * mean * (1 - mean)  # S^2 of 0/1 scores of mean theta is known
-    wilson = sample_interval(mean, variance, mean, n, n_items, float("inf"))
+    n_items = source.shape[1]
+    estimate = _with_interval(_mean(observed), observed, observed, n_items)
+    if estimate.lower is None:
+        return estimate
+    # The variance of 0/1 scores whose mean is theta is known.
+    wilson = _with_interval(estimate.value, observed, observed, n_items, float("inf"))
     is_binary = xp.all(observed * (1 - observed) == 0, axis=-1)
-    ends = (xp.where(is_binary, *pair) for pair in zip(wilson, estimate[1:]))
-    return Estimate(mean, *ends)
+    return Estimate(*(xp.where(is_binary, *pair) for pair in zip(wilson, estimate)))
 
 
 def core_mean(source, core, observed):
@@ -92,7 +89,10 @@ def core_mean(source, core, observed):
 
 
 def weighted_sum(source, core, observed, weights, intercept):
-    """intercept (T,) + weights (T, n) @ observed: of a method that learned to read its core set."""
+    """intercept (T,) + weights (T, n) @ observed: of a method that learned to read its core set.
+
+    Not a product of matrices, in which targets of equal scores may differ by rounding.
+    """
     return Estimate((observed * weights[:, None, :]).sum(axis=-1) + intercept[:, None])
 
 
@@ -303,11 +303,11 @@ def _ridge_without(z, s, alpha):
     return ridge_without
 
 
-def _with_interval(value, residual, observed, n_items):
+def _with_interval(value, residual, observed, n_items, df=None):
     """The estimate with the score interval of a mean of n residuals: variance (1 - n/N) s_e^2/n."""
     n = residual.shape[-1]
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
     variance = (1 - n / n_items) / n * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
-    ends = sample_interval(value, variance, _mean(observed), n, n_items, n - 1)
+    ends = sample_interval(value, variance, _mean(observed), n, n_items, df or n - 1)
     return Estimate(value, *ends)

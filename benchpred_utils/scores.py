@@ -47,7 +47,10 @@ class Scores:
     def _set(self, **fields):
         """Set fields, which are frozen for everyone else."""
         for field, value in fields.items():
-            object.__setattr__(self, field, value if value is None else _frozen(value))
+            if value is not None:
+                value = np.array(value)  # a copy, so that nobody else holds a way to change it
+                value.flags.writeable = False
+            object.__setattr__(self, field, value)
 
     @property
     def n_models(self):
@@ -72,10 +75,9 @@ class Scores:
         """
         rows = _positions("models", models, self.n_models, 1)
         columns = _positions("items", items, self.n_items, 2)
-        values = self.values[rows]
         part = copy(self)  # what was checked needs no second check
         part._set(
-            values=values if items is None else values[:, columns],
+            values=self.values[np.ix_(rows, columns)],
             models=self.models[rows],
             items=self.items[columns],
             domains=None if self.domains is None else self.domains[columns],
@@ -85,12 +87,6 @@ class Scores:
 
     def __repr__(self):
         return f"Scores({self.name!r}: {self.n_models} models x {self.n_items} items)"
-
-
-def _frozen(values):
-    values = np.array(values)  # a copy, so that nobody else holds a way to change it
-    values.flags.writeable = False
-    return values
 
 
 def _positions(what, chosen, length, least):

@@ -60,12 +60,9 @@ def model_similarity(source_values, target_values, kind="kappa", over="mean"):
     """
     n_models = source_values.shape[0]
     k = {"mean": n_models, "max": 1}.get(over, over)
-    if not isinstance(k, Integral) or isinstance(k, bool):
-        raise ValueError(f"over is {over!r}; use 'mean', 'max' or a number of sources")
-    if not 1 <= k <= n_models:
-        raise ValueError(
-            f"the {k} most similar of {n_models} sources can't be had; over must be between 1 and M"
-        )
+    if not isinstance(k, Integral) or over is True or not 1 <= k <= n_models:
+        choices = f"'mean', 'max' or a number of sources from 1 to {n_models}"
+        raise ValueError(f"over is {over!r}; use {choices}")
     pairs = pairwise_similarity(target_values, source_values, kind)
     xp = array_module(pairs)
     return xp.mean(xp.sort(pairs, axis=1)[:, n_models - k :], axis=1)

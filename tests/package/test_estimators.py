@@ -294,3 +294,11 @@ def test_difference_and_weighted_sum_take_them_too(dtype, small, rng):
     reading = (rng.normal(size=core.shape), rng.normal(size=len(core)))
     expected = estimators.weighted_sum(source, core, observed, *reading)
     assert same(estimators.weighted_sum(source, core, seen, *reading), expected, rtol=1e-12)
+
+
+def test_targets_of_equal_scores_have_equal_estimates(matrix, rng):
+    """To the bit: rounding would break ties in the ranking of the targets."""
+    core = designs.uniform_core_sets(60, 13, 4, rng)
+    observed = observe(np.repeat(matrix[20:22], 9, axis=0), core)
+    value = estimators.random_sampling_learn(matrix[:20], core, observed).value
+    assert all(len(set(row)) == 2 for row in value.tolist())

@@ -97,9 +97,8 @@ def test_what_is_refused(matrix):
         ValueError, match="kind is 'cosine'; use one of agreement, kappa, forward, backward"
     ):
         bp.pairwise_similarity(matrix, matrix, "cosine")
-    for over in ("median", 2.5, True, None):
-        with pytest.raises(ValueError, match="use 'mean', 'max' or a number of sources"):
-            bp.model_similarity(matrix, matrix, over=over)
-    for over in (0, -1, 31):
-        with pytest.raises(ValueError, match=f"the {over} most similar of 30 sources can't be had"):
+    for over in ("median", 2.5, True, None, 0, -1, 31):
+        with pytest.raises(
+            ValueError, match="use 'mean', 'max' or a number of sources from 1 to 30"
+        ):
             bp.model_similarity(matrix, matrix, over=over)
