@@ -208,16 +208,13 @@ class SequentialStratification(Rounds):
         return np.bincount((row + cell).ravel(), x.ravel()).reshape(len(x), -1)
 
 
-class Imputation(SequentialStratification):
-    """Another reading of the same items: the scores seen, and forecasts in place of the others.
+def imputation(rounds):
+    """The Estimate (B,) of a SequentialStratification: the scores seen, and forecasts of the rest.
 
     Its error is smaller as a rule, for a bias of the sources' that no draw takes away: it has no
     interval.
     """
-
-    def estimate(self):
-        """The Estimate (B,): the mean of the scores seen and of the forecasts of the rest."""
-        return Estimate(self.imputed())
+    return Estimate(rounds.imputed())
 
 
 def _allocation(n, n_items):

@@ -227,7 +227,7 @@ class EvaluationSession:
             ess = plain / variance if plain > 0 and variance > 0 else np.nan
             return value, sequence.lower[0], sequence.upper[0], ess, ANYTIME
         if self.done:
-            ends = (np.nan if end is None else end[0] for end in rounds.estimate())
+            ends = (np.nan if end is None else end[0] for end in self._method.read(rounds))
             value, lower, upper = ends
             ess = ess_of_width(value, upper - lower, n, n_items)
             return value, lower, upper, ess, self._interval(np.isnan(lower))
