@@ -104,7 +104,7 @@ class SequentialStratification(Rounds):
         self._u = uniform[:, n_items:]
         self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
         self.cell = np.full(self._jitter.shape, -1)  # in order of closing; -1: open
-        self.g = np.zeros(self._jitter.shape)  # as it was when the cell was closed
+        self.g = np.zeros(self._jitter.shape)  # as in the estimate, fixed when the cell was closed
         self.q = np.zeros(self._jitter.shape)  # probability of being drawn from the cell
 
     def next_items(self):
@@ -131,7 +131,7 @@ class SequentialStratification(Rounds):
             drawn = ~passed & (is_first | np.roll(passed, 1, axis=1))
         else:
             mixed = np.argsort(cells + np.take_along_axis(self._u, order, axis=1), axis=1)
-            order, g = (np.take_along_axis(x, mixed, axis=1) for x in (order, g))
+            order = np.take_along_axis(order, mixed, axis=1)
             drawn = upto <= self._draws[label]
         is_now = label < before + size
         closed = np.nonzero(is_now)[0], order[is_now]
@@ -148,15 +148,15 @@ class SequentialStratification(Rounds):
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
         order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]
-        g = np.take_along_axis(g, order, axis=1)
         if not self._one_each:
-            return order, n_open, g, np.ones_like(g)
+            return order, n_open, np.zeros(order.shape), np.ones(order.shape)
+        g = np.take_along_axis(g, order, axis=1)
         weight = np.sqrt(g * (1 - g)) + self.floor
         return order, n_open, g, np.where(np.arange(order.shape[1]) < n_open, weight, 0.0)
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
-        e = y - self.g * self._one_each
+        e = y - self.g
         size = self._sums(self.cell, np.ones_like(e))
         square = self._sums(self.cell, e**2 / self.q)
         square = square - self._sums(self.cell, e) ** 2 / self._draws
@@ -182,29 +182,29 @@ class SequentialStratification(Rounds):
         return scores.mean(axis=1)
 
     def estimate(self):
-        """The Estimate (B,), (sum g + sum (s - g)/q) / N, without g where cells have several draws.
+        """The Estimate (B,), (sum g + sum (s - g)/q) / N; g = 0 where cells have several draws.
 
-        The variance is at least half of what g says, the sum of g (1 - g)(1/q - 1) / N^2: the draws
-        may meet none of the few items that a sure g gets wrong. For graded scores it is the share
-        of mean (1 - mean) that is variance of that. Raises ValueError before all are recorded.
+        The variance is at least half of what g says, the sum of g (1 - g)(1/q - 1) / N^2, or, with
+        several draws, that of three odd items: the draws may not show the few that a sure g gets
+        wrong. For graded scores it is that times their variance's share of mean (1 - mean). Raises
+        ValueError before all scores are recorded.
         """
         s = self.observed
         if not self.done:
             raise ValueError(f"{s.shape[1]} of {self.n} scores are recorded")
         n_items = self.g.shape[1]
-        base = self.g * self._one_each
-        cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, base, self.q))
+        cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
         e = (s - g) / q
-        value = (base.sum(axis=1) + e.sum(axis=1)) / n_items
-        share = s.var(axis=1) / (s.var(axis=1) + (s * (1 - s)).mean(axis=1) + 1e-12)
-        least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / n_items**2 / 2
+        value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
+        share = s.var(axis=1) / (s.var(axis=1) + (s * (1 - s)).mean(axis=1) + 1e-12) / n_items**2
         if self._one_each:
+            least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / 2
             ends = stratified_interval(value, s, g, q, n_items, least)
         else:
             r = self._draws
             square = self._sums(cell, e**2) - self._sums(cell, e) ** 2 / r
             rest = (1 - r / self._mass) * r / np.maximum(r - 1, 1)
-            variance = np.maximum(square @ rest / n_items**2, least)
+            variance = np.maximum(square @ rest / n_items**2, share * 3 * (n_items / self.n - 1))
             df = max(self.n - len(r), 1)
             ends = sample_interval(value, variance, value, self.n, n_items, df)
         return Estimate(value, *ends)

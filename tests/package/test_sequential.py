@@ -133,6 +133,7 @@ def test_several_draws_of_a_cell_estimate_the_variance_without_bias(
     n, n_items, rounds, monkeypatch
 ):
     model, target, jitter, u = setting(n, n_items, 1)
+    target = 100 * target  # so far out of [0, 1] that the bound from below is negative
     found = []
 
     def spy(value, variance, *others):
@@ -142,7 +143,6 @@ def test_several_draws_of_a_cell_estimate_the_variance_without_bias(
     monkeypatch.setattr(sequential, "sample_interval", spy)
 
     def estimated(design):
-        design.g[:] = 0.0  # it is not in the estimate, but bounds the variance from below
         design.estimate()
         return found[-1]
 
@@ -150,7 +150,7 @@ def test_several_draws_of_a_cell_estimate_the_variance_without_bias(
         return design.variance(target[None])[0]
 
     means = [expectation(v, model, target, n, rounds, jitter, u) for v in (estimated, exact)]
-    assert means[0] == pytest.approx(means[1], abs=1e-12)
+    assert means[0] == pytest.approx(means[1], abs=1e-9)
 
 
 def test_negative_control_a_model_refitted_after_the_draws_is_biased():
