@@ -237,7 +237,7 @@ def test_a_twin_that_differs_in_one_item_is_covered(n, monkeypatch):
     """The forecast is sure and wrong there; most draws, or cells, do not show it."""
     target = rasch(1, 120, seed=3)
     twin = np.broadcast_to(np.abs(target - (np.arange(120) == 60)), (400, 120))
-    monkeypatch.setattr(sequential, "predict", lambda *others: 0.9 * twin + 0.05)
+    monkeypatch.setattr(forecast.Forecast, "predict", lambda *others: 0.9 * twin + 0.05)
     uniform = np.random.default_rng(2).random((400, 120 + 2 * n))
     design = begun(rasch(6, 120), uniform, n)
     estimate = finished(design, np.broadcast_to(target, (400, 120))).estimate()
