@@ -40,6 +40,10 @@ class Rounds:
         """The scores (B, r) of the items asked for last."""
         self.observed = np.concatenate([self.observed, observed], axis=1)
 
+    def imputed(self):
+        """(B,) the mean of the scores seen and of forecasts of the rest; NaN: it has none."""
+        return np.full(len(self.items), np.nan)
+
     def state(self):
         """What a file must hold, by name."""
         return {name: getattr(self, name) for name in self.kept}
@@ -77,7 +81,7 @@ class SequentialStratification(Rounds):
     Wretman 1992, sec. 6.3; that the strata may depend on the past: a martingale.)
     """
 
-    kept = ("items", "observed", "cell", "g", "q")
+    kept = ("items", "observed", "known", "cell", "g", "q")
 
     def __init__(self, model, uniform, n, rounds=20, floor=0.05):
         """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is.
@@ -94,10 +98,11 @@ class SequentialStratification(Rounds):
         self._one_each = 2 * n <= n_items
         self._draws, self._mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = np.ceil(len(self._draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
-        self._sizes = np.diff(np.unique(ends.astype(int)))  # small at first: there is most to learn
+        self._ends = np.unique(ends.astype(int))[1:]  # rounds grow: at first there is most to learn
         self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
         self._offset = uniform[:, :rounds]  # of the cells used: any numbers will do
         self._u = uniform[:, n_items:]
+        self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
         self.cell = np.full(self._jitter.shape, -1)  # in order of closing; -1: open
         self.g = np.zeros(self._jitter.shape)  # as in the estimate, fixed when the cell was closed
         self.q = np.zeros(self._jitter.shape)  # probability of being drawn from the cell
@@ -105,8 +110,8 @@ class SequentialStratification(Rounds):
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         before = self.cell.max() + 1
-        number = int(np.searchsorted(np.cumsum(self._sizes), before, side="right"))
-        size = self._sizes[number]
+        number = int(np.searchsorted(self._ends, before, side="right"))
+        size = self._ends[number] - before
         b = np.arange(len(self.cell))[:, None]
         m = len(self._draws) - before  # cells that are left
         chosen = (np.arange(size) + self._offset[:, [number]]) * (m / size)  # spread evenly
@@ -137,6 +142,8 @@ class SequentialStratification(Rounds):
 
     def _open_items(self):
         """The open items in order of g, how many each row has, their g, and their w (else 0)."""
+        seen = self.observed.shape[1]
+        self.known = np.pad(self.known, ((0, 0), (0, 1)), constant_values=seen)
         g = self.forecast.predict(self.items, self.observed)
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
@@ -164,14 +171,14 @@ class SequentialStratification(Rounds):
     def use(self, model):
         """Forecast by another working model from the next round on: what is drawn stays drawn."""
         self.forecast = Forecast(model, len(self.g))
-        ends = np.cumsum(self._draws)[np.cumsum(self._sizes) - 1]
-        for t in (0, *ends[ends < self.items.shape[1]]):  # what was known when a round began
+        for t in self.known[0]:
             self.forecast.predict(self.items[:, :t], self.observed[:, :t])
 
     def imputed(self):
         """(B,) the mean of the scores seen and of the forecasts of the rest: not unbiased."""
-        scores = self.forecast.predict(self.items, self.observed)
-        np.put_along_axis(scores, self.items, self.observed, axis=1)
+        items = self.items[:, : self.observed.shape[1]]
+        scores = self.forecast.predict(items, self.observed)
+        np.put_along_axis(scores, items, self.observed, axis=1)
         return scores.mean(axis=1)
 
     def estimate(self):
