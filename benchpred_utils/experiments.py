@@ -144,7 +144,7 @@ class _Experiment:
             rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)
             while not rounds.done:
                 rounds.record(target.values[rows, rounds.next_items()])
-            records.append(self._records(name, target, trials, rounds.estimate()))
+            records.append(self._records(name, target, trials, method.read(rounds)))
         return records
 
     def _records(self, method, target, trials, estimate):

@@ -77,10 +77,9 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     as g learns. One draw per cell allows no unbiased estimate of the variance; regression over the
     cells is Hartley, Rao & Kiefer's (1969), and can be half of the variance where the two items of
     a cell have residuals of opposite sign. The n - 2 degrees of freedom count the mean and the
-    slope that are taken out. The variance is at least `least`, the forecast's, times the share of
-    mean (1 - mean) that is variance, 1 for scores of 0 and 1: few draws may meet none of the items
-    that a sure forecast gets wrong. Where all observed scores are equal, the interval is that
-    score's, and not of a value that varies with g. With fewer than three draws it is [0, 1].
+    slope that are taken out. The variance is at least `least`. Where all observed scores are equal,
+    the interval is that score's, and not of a value that varies with g. With fewer than three draws
+    it is [0, 1].
     """
     xp = array_module(value)
     n = observed.shape[-1]
@@ -92,9 +91,7 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     square = (e - slope[..., None] * x) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
-    spread = xp.var(observed, axis=-1)
-    share = spread / (spread + xp.mean(observed * (1 - observed), axis=-1) + 1e-12)
-    variance = xp.maximum(total * n / (n - 2) / n_items**2, least * share)
+    variance = xp.maximum(total * n / (n - 2) / n_items**2, least + 0 * total)
     is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
     value = xp.where(is_equal, observed[..., 0], value)
     return sample_interval(value, variance, mean, n, n_items, n - 2)

@@ -33,7 +33,12 @@ class Method:
     learn: Callable  # (source (M, N), n) -> learned; no random numbers
     draw: Callable | None = None  # (learned, n, rng) -> Draw
     estimate: Callable | None = None  # (learned, T draws, observed (T, P, n)) -> Estimate (T, P)
-    start: Callable | None = None  # (learned, uniform (B, N + 2n), n[, rounds]) -> Rounds
+    start: Callable | None = None  # (learned, uniform (B, N + 2n), n[, rounds]) -> Rounds; then
+    # `estimate`, if there is one, is another reading of these: (Rounds) -> Estimate (B,)
+
+    def read(self, rounds):
+        """The Estimate (B,) of rounds that are done."""
+        return self.estimate(rounds) if self.start and self.estimate else rounds.estimate()
 
 
 class OneRound(sequential.Rounds):
@@ -73,13 +78,16 @@ def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     same dict `drawn` share their core sets.
     Raises ValueError when the method's draw is not n distinct items of N.
     """
-    if method.start:
-        size = (n_targets, n_items + 2 * n)
-        return method.start(learned, np.concatenate([rng.random(size) for rng in rngs]), n)
     drawn = {} if drawn is None else drawn
-    key = (method.learn, method.draw, method.stream)
-    if key not in drawn:
+    key = (method.learn, method.start or method.draw, method.stream)
+    if key not in drawn and method.start:
+        size = (n_targets, n_items + 2 * n)
+        uniform = np.concatenate([rng.random(size) for rng in rngs])
+        drawn[key] = method.start(learned, uniform, n)
+    elif key not in drawn:
         drawn[key] = draws_of(method, learned, n, rngs, n_items)
+    if method.start:
+        return drawn[key]
     return OneRound(method, learned, drawn[key], n_targets)
 
 
@@ -204,7 +212,7 @@ METHODS = {
     ),
     "imputation": Method(
         "imputation", ACROSS, "unbounded", "SequentialStratification",
-        forecast.learn_model, start=sequential.Imputation,
+        forecast.learn_model, None, sequential.imputation, sequential.SequentialStratification,
     ),
 }  # fmt: skip
 OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification", "imputation")  # not the field's

@@ -182,24 +182,29 @@ class SequentialStratification(Rounds):
         return scores.mean(axis=1)
 
     def estimate(self):
-        """The Estimate (B,), (sum g + sum (s - g)/q) / N.
+        """The Estimate (B,), (sum g + sum (s - g)/q) / N; g = 0 where cells have several draws.
 
-        Raises ValueError before all scores are recorded.
+        The variance is at least half of what g says, the sum of g (1 - g)(1/q - 1) / N^2, or, with
+        several draws, that of three odd items: the draws may not show the few that a sure g gets
+        wrong. For graded scores it is that times their variance's share of mean (1 - mean). Raises
+        ValueError before all scores are recorded.
         """
+        s = self.observed
         if not self.done:
-            raise ValueError(f"{self.observed.shape[1]} of {self.n} scores are recorded")
+            raise ValueError(f"{s.shape[1]} of {self.n} scores are recorded")
         n_items = self.g.shape[1]
         cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
-        e = (self.observed - g) / q
+        e = (s - g) / q
         value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
+        share = s.var(axis=1) / (s.var(axis=1) + (s * (1 - s)).mean(axis=1) + 1e-12) / n_items**2
         if self._one_each:
-            forecast = (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / n_items**2
-            ends = stratified_interval(value, self.observed, g, q, n_items, 0.5 * forecast)
+            least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / 2
+            ends = stratified_interval(value, s, g, q, n_items, least)
         else:
             r = self._draws
             square = self._sums(cell, e**2) - self._sums(cell, e) ** 2 / r
             rest = (1 - r / self._mass) * r / np.maximum(r - 1, 1)
-            variance = square @ rest / n_items**2
+            variance = np.maximum(square @ rest / n_items**2, share * 3 * (n_items / self.n - 1))
             df = max(self.n - len(r), 1)
             ends = sample_interval(value, variance, value, self.n, n_items, df)
         return Estimate(value, *ends)
@@ -210,16 +215,13 @@ class SequentialStratification(Rounds):
         return np.bincount((row + cell).ravel(), x.ravel()).reshape(len(x), -1)
 
 
-class Imputation(SequentialStratification):
-    """Another reading of the same items: the scores seen, and forecasts in place of the others.
+def imputation(rounds):
+    """The Estimate (B,) of a SequentialStratification: the scores seen, and forecasts of the rest.
 
     Its error is smaller as a rule, for a bias of the sources' that no draw takes away: it has no
     interval.
     """
-
-    def estimate(self):
-        """The Estimate (B,): the mean of the scores seen and of the forecasts of the rest."""
-        return Estimate(self.imputed())
+    return Estimate(rounds.imputed())
 
 
 def _allocation(n, n_items):

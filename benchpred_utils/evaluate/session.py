@@ -229,7 +229,7 @@ class EvaluationSession:
             ess = plain / variance if plain > 0 and variance > 0 else np.nan
             return value, sequence.lower[0], sequence.upper[0], ess, ANYTIME
         if self.done:
-            found = rounds.estimate()
+            found = self._method.read(rounds)
             value, lower, upper = (np.nan if end is None else end[0] for end in found)
             ess = ess_of_width(value, upper - lower, n, n_items)
             return value, lower, upper, ess, self._interval(np.isnan(lower))

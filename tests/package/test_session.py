@@ -326,7 +326,7 @@ def test_any_method_runs_in_a_session_and_gives_the_estimate_it_gives_in_an_expe
     rounds = begin(chosen, learned, 12, [np.random.default_rng(3)], 60)
     while not rounds.done:
         rounds.record(matrix[-1][rounds.next_items()])
-    value, lower, _ = rounds.estimate()
+    value, lower, _ = chosen.read(rounds)
     assert found.n == 12 and found.value == pytest.approx(value[0])
     assert np.isnan(found.lower) == (lower is None) == found.interval.startswith("no interval")
     assert "certain" in before.interval and (before.lower, before.upper) == (0, 1)
