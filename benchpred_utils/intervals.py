@@ -42,7 +42,7 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
         end = xp.clip(value + sign * step, 0.0, 1.0)
         half = xp.sqrt(k * end * (1 - end) + k**2 / 4)
         end = (end + k / 2 + sign * half) / (1 + k)
-        ends.append(xp.clip(end, 0.0, 1.0))  # which rounding leaves
+        ends.append(xp.clip(end + sign * 1e-12, 0.0, 1.0))  # rounding excludes no theta
     return tuple(ends)
 
 
