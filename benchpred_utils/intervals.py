@@ -42,7 +42,7 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
         end = xp.clip(value + sign * step, 0.0, 1.0)
         half = xp.sqrt(k * end * (1 - end) + k**2 / 4)
         end = (end + k / 2 + sign * half) / (1 + k)
-        ends.append(xp.clip(end, 0.0, 1.0))  # which rounding leaves
+        ends.append(xp.clip(end + sign * 1e-12, 0.0, 1.0))  # rounding excludes no theta
     return tuple(ends)
 
 
@@ -54,7 +54,7 @@ def sample_interval(value, variance, mean, n, n_items, df):
     a step, half an item, 1/(2n), where either number is 0, and less by a twentieth of an item with
     each. And few of them tell no variance: with x seen k gets 1/(1 + x)^2 of what it lacks of
     (1 - n/N)/n, or all where there is no variance: nothing for the plain mean of 0/1 scores. That
-    mean is then covered .915 at least, by enumeration, with intervals wider by 1% to 4% on average
+    mean is then covered .915 at least, by enumeration, with intervals wider by 1% to 9% on average
     over the accuracies for n of 25 or more.
     """
     xp = array_module(value)

@@ -77,10 +77,9 @@ def recommend(
     p = _expected(scores, target, accuracy)
     width = precision or PRECISION
     fixed = None if budget is None else budget_items(budget, n_items)
-    trial = fixed or items_for(width, n_items, p, 1.5)
-    trial = np.clip(trial, min(10, n_items), max(n_items // 2, 1))
+    trial = max(fixed or items_for(width, n_items, p, 1.5), min(10, n_items))
     rng = np.random.default_rng(0) if rng is None else rng
-    found = _measure(scores, int(trial), target, rounds, rng)
+    found = _measure(scores, trial, target, rounds, rng)
     method, gain = "random_sampling", 1.0
     if found.ess >= WORTHWHILE:
         method = "sequential_stratification" if rounds else "aipw_cross_fitted"
@@ -165,6 +164,7 @@ class _Found(NamedTuple):
     by_sources: dict[int, float]  # {number of sources: ess}
     ess: float = np.nan  # with the most sources
     each: Array = np.empty(0)  # of every model held out
+    misled: float = np.nan  # the ess where the sources' items are shuffled
     correlation: float = 0.0  # of two models' scores over the items
     spread: float = 1.0  # variance of the scores over p (1 - p): 1 where they are 0 and 1
 
@@ -183,14 +183,20 @@ def _measure(
         alike, folds = values, np.array_split(rng.permutation(m), m // quarter)
         folds = folds[: 4 if m < FEW else 2]
     most = m - max(map(len, folds))
-    gains = {}
-    for size in (most, most // 2, most // 4, most // 8):
-        if size == most or size > 1:
-            parts = [_variances(values, fold, size, n, rounds, rng) for fold in folds]
-            gains[size] = np.maximum(np.concatenate(parts, axis=1), 1e-12)
-    random, own = gains[most]
-    by_sources = {size: float(a.sum() / b.sum()) for size, (a, b) in gains.items()}
-    return _Found(m, by_sources, by_sources[most], random / own, *_shape(alike))
+
+    def gains(size: int, order: Array) -> tuple[float, Array]:
+        parts = [_variances(values, fold, order, size, n, rounds, rng) for fold in folds]
+        random, own = np.maximum(np.concatenate(parts, axis=1), 1e-12)
+        return float(random.sum() / own.sum()), random / own
+
+    items = np.arange(values.shape[1])
+    ess, each = gains(most, items)
+    by_sources = {most: ess}
+    for size in (most // 2, most // 4, most // 8):
+        if size > 1:
+            by_sources[size] = gains(size, items)[0]
+    misled = gains(most, rng.permutation(items))[0]
+    return _Found(m, by_sources, ess, each, misled, *_shape(alike))
 
 
 def _shape(values: Array) -> tuple[float, float]:
@@ -204,13 +210,20 @@ def _shape(values: Array) -> tuple[float, float]:
 
 
 def _variances(
-    values: Array, fold: Array, size: int, n: int, rounds: bool, rng: np.random.Generator
+    values: Array,
+    fold: Array,
+    order: Array,
+    size: int,
+    n: int,
+    rounds: bool,
+    rng: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Of the mean of n random items, and of the method's estimate, for the P models of the fold.
 
-    The method learns from `size` of the others, evenly spread in accuracy.
+    The method learns from `size` of the others, evenly spread in accuracy, their items in this
+    `order`.
     """
-    others = np.delete(values, fold, axis=0)
+    others = np.delete(values, fold, axis=0)[:, order]
     source = others[np.linspace(0, len(others) - 1, size).round().astype(int)]
     target = values[fold]
     n_items = target.shape[1]
@@ -255,7 +268,10 @@ def _reasons(
     if method == "random_sampling":
         yield "A random sample needs no sources, and nothing better was found."
     else:
-        yield "The estimate is unbiased whatever the target is."
+        yield (
+            "The estimate is unbiased whatever the target is; were the sources to say nothing of "
+            f"it (their items shuffled), an item would be worth {found.misled:.2f} random ones."
+        )
         yield f"A random sample would have ± {random:.1f}."
     yield (
         f"Expected is an accuracy of {p.mean():.2f}; at 0.5 the interval would be ± {middle:.1f}."

@@ -32,7 +32,7 @@ def file_words(path: str | Path, scores: Scores) -> str:
 def estimate_json(found: SessionEstimate, session: EvaluationSession) -> str:
     """The estimate and what to run next as a JSON object; null where there is no number."""
     content = found._asdict()
-    for name in ("lower", "upper", "ess"):
+    for name in ("lower", "upper", "ess", "imputed"):
         content[name] = None if math.isnan(content[name]) else content[name]
     content |= {"n_items": session.source.n_items, "done": session.done}
     return json.dumps(content | {"next_items": session.next_items()})
@@ -45,6 +45,9 @@ def estimate_words(found: SessionEstimate, session: EvaluationSession, again: st
     parts = [f"{value:.3f}"]
     if not math.isnan(found.lower):
         parts.append(f", from {found.lower:.3f} to {found.upper:.3f}")
+    if abs(found.imputed - found.value) > 1e-9:
+        clause = "with forecasts for the items not run: often closer, but not unbiased"
+        parts.append(f" ({found.imputed:.3f} {clause})")
     parts.append(f"; {items}")
     if not math.isnan(found.ess):
         parts.append(f", worth {found.n * found.ess:.0f} drawn at random")

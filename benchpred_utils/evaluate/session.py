@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backend import asarray
 from ..designs import budget_items
-from ..forecast import misfit, predict, working_model
+from ..forecast import WorkingModel, misfit, predict, working_model
 from ..intervals import ess_of_width
 from ..methods import METHODS, RECOMMENDED, Draw, Method, OneRound, begin
 from ..scores import Scores
@@ -25,7 +25,7 @@ from ..sequential import Rounds
 
 __all__ = ["EvaluationSession", "SessionEstimate"]
 
-FORMAT = 2  # of the file
+FORMAT = 3  # of the file
 ROUNDS = 10  # of a method that asks in rounds, where nothing else is said
 
 # For a constant rate against the working model, at which a session warns.  On the six benchmarks'
@@ -58,6 +58,8 @@ class SessionEstimate(NamedTuple):
     n: int  # results recorded; value and bounds are of the rounds that are complete
     ess: float  # estimated: variance of the mean of n random items over that of `value`, or NaN
     interval: str  # which interval this is, and when it holds
+    imputed: float  # mean of the results and of forecasts of all other items, or NaN: often closer
+    # than `value`, but not unbiased: there is no interval around it
     warnings: tuple[str, ...]
 
 
@@ -66,8 +68,9 @@ class EvaluationSession:
 
     With ``budget=n`` (items, or a fraction of them below 1) the items are those of `method`, a name
     in METHODS.  A method that asks in rounds, as the recommended one does, asks for them in
-    `rounds` portions (10; at most one per item): the fewer, the fewer runs of a harness, and the
-    less is learned from the results on the way; unbiased with any number.  With ``precision=h``
+    `rounds` portions (10; at most one per item), which grow: the fewer, the fewer runs of a
+    harness, and the less is learned from the results on the way; unbiased with any number, and
+    before the last is recorded the value is `imputed` from all so far.  With ``precision=h``
     the items are those of `SequentialDraws`, until the half-width of an anytime-valid interval is
     at most h.  ``rng`` is a numpy Generator.  With a `path` every change is saved there.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
@@ -113,11 +116,9 @@ class EvaluationSession:
 
     def _learn(self, source: Scores) -> None:
         self.source = source
-        self._model = working_model(source.values)
-        self._learned = self._model
-        if not self._settings["precision"]:
-            n = self._settings["budget"]
-            self._learned = self._method.learn(asarray(source.values), n)
+        self._learned = self._method.learn(asarray(source.values), self._settings["budget"])
+        is_model = isinstance(self._learned, WorkingModel)
+        self._model = self._learned if is_model else working_model(source.values)
 
     def _begun(self) -> Rounds:
         """What says which items to run, of a method that asks in rounds, at its beginning."""
@@ -211,12 +212,13 @@ class EvaluationSession:
 
     def estimate(self) -> SessionEstimate:
         """The SessionEstimate from all rounds that are complete."""
-        value, lower, upper, ess, interval = self._found()
+        imputed = float(self._rounds.imputed()[0])
+        value, lower, upper, ess, interval = self._found(imputed)
         warnings = tuple(self._warnings(lower, upper))
         numbers = (float(number) for number in (value, lower, upper))
-        return SessionEstimate(*numbers, len(self.results), float(ess), interval, warnings)
+        return SessionEstimate(*numbers, len(self.results), float(ess), interval, imputed, warnings)
 
-    def _found(self) -> tuple:
+    def _found(self, imputed: float) -> tuple:
         """The value, lower, upper, ess and words of the interval."""
         rounds, n_items = self._rounds, self.source.n_items
         n = rounds.observed.size
@@ -227,15 +229,17 @@ class EvaluationSession:
             ess = plain / variance if plain > 0 and variance > 0 else np.nan
             return value, sequence.lower[0], sequence.upper[0], ess, ANYTIME
         if self.done:
-            ends = (np.nan if end is None else end[0] for end in self._method.read(rounds))
-            value, lower, upper = ends
+            found = self._method.read(rounds)
+            value, lower, upper = (np.nan if end is None else end[0] for end in found)
             ess = ess_of_width(value, upper - lower, n, n_items)
             return value, lower, upper, ess, self._interval(np.isnan(lower))
         items = rounds.items[:, :n]
         seen = rounds.observed.sum()
-        forecast = np.delete(predict(self._model, items, rounds.observed)[0], items[0]).sum()
         least, most = seen / n_items, (seen + n_items - n) / n_items
-        return (seen + forecast) / n_items, least, most, np.nan, CERTAIN
+        if np.isnan(imputed):
+            forecast = np.delete(predict(self._model, items, rounds.observed)[0], items[0]).sum()
+            imputed = (seen + forecast) / n_items
+        return imputed, least, most, np.nan, CERTAIN
 
     def _interval(self, is_none: bool) -> str:
         label = self._method.label
@@ -343,7 +347,8 @@ class EvaluationSession:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            content = FORMATS[content["format"]](content, source_scores)
+            if content["format"] != FORMAT:
+                content = OLDER[content["format"]](content, source_scores)
             session = cls.from_dict(content, source_scores)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             says = f": {error}" if type(error) is ValueError else ""  # else words of Python's
@@ -379,7 +384,17 @@ def write_json(path: str | Path, content: object) -> None:
 
 
 def _second(content: dict, source: Scores) -> dict:
-    return content
+    """Cells as they were closed, in other rounds, stay; the rest is forecast and cut as now.
+
+    The estimate is as unbiased: no cell depends on numbers that are still to be used.
+    """
+    settings, draw = content["settings"], content["draw"]
+    if settings["method"] == RECOMMENDED and 2 * (settings["budget"] or 0) > source.n_items:
+        raise ValueError(
+            "it was begun with a version that drew more than half of the items in another way: "
+            "finish it with that one"
+        )
+    return content | {"draw": draw | {"known": [range(len(draw["observed"][0]) + 1)]}}
 
 
 def _first(content: dict, source: Scores) -> dict:
@@ -390,7 +405,8 @@ def _first(content: dict, source: Scores) -> dict:
         jitter = 100 * np.array(draw["_jitter"]) + 0.5
         uniform = np.concatenate([jitter, draw["_offset"], draw["_u"]], axis=1)
     settings = {"method": RECOMMENDED, "rounds": ROUNDS, "uniform": uniform} | content["settings"]
-    return content | {"settings": settings, "draw": draw | draw.get("sequence", {})}
+    content = content | {"settings": settings, "draw": draw | draw.get("sequence", {})}
+    return _second(content, source)
 
 
 def _one_round(content: dict, source: Scores) -> dict:
@@ -398,7 +414,7 @@ def _one_round(content: dict, source: Scores) -> dict:
     return one_round(source, content["items"]).to_dict() | {"sources": content["sources"]}
 
 
-FORMATS = {FORMAT: _second, 1: _first, "one round": _one_round}
+OLDER = {2: _second, 1: _first, "one round": _one_round}
 
 
 # --- checks ---

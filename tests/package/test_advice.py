@@ -1,5 +1,7 @@
 """Advice: closed forms against simulation, measurements of good and useless sources, words."""
 
+import re
+
 import numpy as np
 import pytest
 from cases import awkward
@@ -104,6 +106,21 @@ def test_precision_is_reached_by_the_smallest_number_of_items(sources):
     assert bp.recommend(sources, budget=0.2).n_items == 80
 
 
+@pytest.mark.parametrize("rounds", [True, False])
+def test_sources_that_would_say_nothing_cost_little(sources, rounds):
+    """What a user buys and at what price: shuffled sources are worth about none."""
+    text = str(bp.recommend(sources, budget=60, rounds=rounds))
+    worth = float(re.search(r"shuffled\), an item would be worth (.+?) random ones", text)[1])
+    assert 0.8 < worth < 1.05
+    assert "shuffled" not in str(bp.recommend(400, budget=60))
+
+
+def test_beyond_a_half_too_the_worth_is_that_of_the_items_asked_for(sources):
+    """Many items of few: what is left to gain is less, and at N nothing is left to estimate."""
+    assert bp.recommend(sources, budget=350).ess < bp.recommend(sources, budget=100).ess
+    assert bp.recommend(sources, budget=400).ess == pytest.approx(1)
+
+
 def test_useless_sources_are_found_out(rng):
     noise = bp.Scores((rng.random((40, 400)) < 0.6).astype(float))
     advice = bp.recommend(noise, budget=50)
@@ -169,7 +186,7 @@ def test_the_words(sources):
     for part in (
         "Run 60 items with sequential stratification",
         "held out",
-        "unbiased",
+        "unbiased whatever the target is; were the sources to say nothing of it",
         "5 points apart",
         "correlation",
     ):

@@ -5,9 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from benchpred_utils.evaluate.session import ODDS
-from benchpred_utils.forecast import WorkingModel, misfit, predict, working_model
-from benchpred_utils.irt import fit_2pl
+from benchpred_utils.forecast import predict, working_model
 from benchpred_utils.sequences import BettingSequence, SequentialDraws
 
 
@@ -132,59 +130,3 @@ def test_an_empty_sequence_s_value_is_the_middle_of_its_interval():
     sequence = BettingSequence(1, 0.05)
     sequence.look(np.array([0.2]), np.array([0.4]))
     assert sequence.value == pytest.approx([0.3])
-
-
-def test_the_working_model_is_its_definition(matrix):
-    """a theta + beta b + gamma, whatever theta, beta and gamma are, each in units of its prior."""
-    model = working_model(matrix)
-    fit = fit_2pl(matrix, 1)
-    a, b = fit.items.T
-    theta, beta, gamma = 0.7, 1.3, -0.4
-    z = [(theta - fit.abilities.mean()) / fit.abilities.std(), (beta - 1) / 0.5, gamma / 1.5]
-    assert model.offset + model.x @ z == pytest.approx(a * theta + beta * b + gamma)
-
-
-def sure_of(offset, n_items=20):
-    """A working model that no score can move: P(s = 1) = sigmoid(offset) for every item."""
-    return WorkingModel(np.zeros((n_items, 1)), np.full(n_items, float(offset)))
-
-
-def test_the_misfit_is_its_definition():
-    """A coin against 20 right answers: the last ten, sum of log (t + .5)/(t + 1) - log .5."""
-    items = np.arange(20)[None]
-    found = misfit(sure_of(0), items, np.ones((1, 20)))
-    t = np.arange(10, 20)
-    assert found == pytest.approx([np.log(2 * (t + 0.5) / (t + 1)).sum()])
-    none = misfit(sure_of(0), items[:, :10], np.ones((1, 10)))
-    assert none.tolist() == [0]  # the first ten are not forecast
-
-
-def test_the_misfit_forecasts_ten_scores_from_all_before(matrix):
-    model = working_model(matrix)
-    items = np.arange(30)[None]
-    s = (np.arange(30) % 3 == 0) * 1.0
-    t = np.arange(10, 30)
-    coin = (np.cumsum(s)[t - 1] + 0.5) / (t + 1)
-    g = [predict(model, items[:, :k], s[None, :k])[0, k : k + 10] for k in (10, 20)]
-    chance = [np.where(s[t] == 1, p, 1 - p) for p in (coin, np.concatenate(g))]
-    expected = np.log(chance[0] / chance[1]).sum()
-    assert misfit(model, items, s[None]) == pytest.approx([expected])
-
-
-@pytest.mark.parametrize("offset, score", [(50, 0.0), (-50, 1.0)])
-def test_a_model_that_is_certain_and_wrong_is_a_misfit_of_finite_size(offset, score):
-    """Each of the last ten answers costs it -log 1e-6."""
-    found = misfit(sure_of(offset), np.arange(20)[None], np.full((1, 20), score))
-    t = np.arange(10, 20)
-    assert found == pytest.approx([np.log(1e6 * (t + 0.5) / (t + 1)).sum()], rel=1e-6)
-
-
-def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
-    model = working_model(matrix)
-    z = rng.normal(size=(500, model.x.shape[1]))
-    targets = (rng.random((500, 60)) < 1 / (1 + np.exp(-(z @ model.x.T + model.offset)))).astype(
-        float
-    )
-    items = np.tile(rng.permutation(60), (500, 1))
-    evidence = misfit(model, items, np.take_along_axis(targets, items, axis=1))
-    assert (evidence > np.log(ODDS)).mean() <= 1 / ODDS

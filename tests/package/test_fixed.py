@@ -4,7 +4,9 @@
 made here: the first by its estimators, designs and similarities, which had the same signatures, the
 second by its `run_experiment`. STREAMS are the first random number of each method's stream in
 trial 3 of an experiment, and the first items that were drawn with it. Not here is what was defined
-anew: pca, p_irt, gp_irt, metabench and sequential_stratification.
+anew: pca, p_irt, gp_irt, metabench, sequential_stratification and imputation. The intervals of
+random_sampling, aipw_cross_fitted and difference were defined anew too, near 0 and 1; what is kept
+of these was made afterwards, and only they.
 """
 
 from pathlib import Path

@@ -181,8 +181,19 @@ def test_only_full_knowledge_has_no_width(matrix):
     core = np.arange(60)[None, :]
     for method in (estimators.random_sampling, estimators.aipw_cross_fitted):
         e = method(matrix[:20], core, observe(matrix[20:], core))
-        assert e.upper - e.lower == pytest.approx(0, abs=1e-12)
-        assert e.lower[0] == pytest.approx(matrix[20:].mean(axis=1))
+        assert e.upper - e.lower == pytest.approx(0, abs=1e-11)
+        truth = matrix[20:].mean(axis=1)
+        assert ((e.lower <= truth) & (truth <= e.upper)).all()  # exactly: no rounding is lost
+        assert e.lower[0] == pytest.approx(truth)
+
+
+@pytest.mark.parametrize("n", [7, 25, 50, 93, 100])
+def test_an_accuracy_of_0_or_1_is_held_to_the_last_bit(n):
+    for truth in (0.0, 1.0):
+        value = np.array([truth, truth + (0.5 - truth) * 4e-16])  # a weighted sum's rounding
+        for variance in (np.zeros(2), np.full(2, 1e-17)):
+            lower, upper = intervals.sample_interval(value, variance, value, n, 567, n - 1)
+            assert (lower <= truth).all() and (truth <= upper).all()
 
 
 def population(rng, accuracy, n_items=600, n_models=40, knows=1.0):

@@ -36,14 +36,15 @@ def estimates(source, target, n, replications, rng, **options):
 # --- unbiased, by enumeration ---------------------------------------------------------------------
 
 
-def expectation(value, model, target, n, rounds, jitter, u, k=0):
+def expectation(value, model, target, n, rounds, jitter, u, k=0, kind=None):
     """The exact expectation of `value(rounds)` over the items drawn, given the jitter.
 
     `u` (2n,) decides the draws; here what it decides in the k-th cell and in those closed later
-    takes every possible value in turn.
+    takes every possible value in turn. `kind` is the design's class.
     """
     uniform = np.concatenate([jitter, u])[None]
-    design = sequential.SequentialStratification(model, uniform, n, rounds=rounds)
+    kind = kind or sequential.SequentialStratification
+    design = kind(model, uniform, n, rounds=rounds)
     while design.cell.max() < k and not design.done:
         items = design.next_items()
         if design.cell.max() < k or design.items.shape[1] == n:
@@ -68,7 +69,7 @@ def expectation(value, model, target, n, rounds, jitter, u, k=0):
     for here, numbers in outcomes:
         further = u.copy()
         further[here] = numbers
-        parts.append(expectation(value, model, target, n, rounds, jitter, further, k + 1))
+        parts.append(expectation(value, model, target, n, rounds, jitter, further, k + 1, kind))
     return q @ parts
 
 
@@ -111,6 +112,67 @@ def test_unbiased_given_the_jitter(n, n_items, rounds, seed):
     model, target, jitter, u = setting(n, n_items, seed)
     mean = expectation(estimate_of_one, model, target, n, rounds, jitter, u)
     assert mean == pytest.approx(target.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("n, n_items, rounds", [(3, 6, 3), (4, 9, 4)])
+def test_unbiased_for_a_twin_of_a_source(n, n_items, rounds):
+    """The forecast comes to follow the source, also where its twin is wrong: in the last item."""
+    model, _, jitter, u = setting(n, n_items, 1)
+    target = model.sources[0].copy()
+    target[-1] = 1 - target[-1]
+    mean = expectation(estimate_of_one, model, target, n, rounds, jitter, u)
+    assert mean == pytest.approx(target.mean(), abs=1e-12)
+
+
+class Changed(sequential.SequentialStratification):
+    """After its first round it goes on in other rounds, and with other sources."""
+
+    def record(self, observed):
+        super().record(observed)
+        if self.items.shape[1] < self.n:
+            uniform = np.concatenate([self._jitter / 0.01 + 0.5, self._u], axis=1)
+            later = sequential.SequentialStratification(self.forecast.model, uniform, self.n, 3)
+            later.restore(self.state())
+            later.use(forecast.working_model(rasch(3, self.g.shape[1], seed=11)))
+            vars(self).update(vars(later))
+
+
+@pytest.mark.parametrize("n, n_items, rounds", [(4, 9, 2), (4, 9, 3), (8, 9, 2), (15, 18, 3)])
+def test_unbiased_also_where_rounds_and_sources_change_on_the_way(n, n_items, rounds):
+    """So an older file goes on, whose rounds ended elsewhere, and new sources are taken in."""
+    model, target, jitter, u = setting(n, n_items, 1)
+    kept = expectation(recorded_by_hand, model, target, n, rounds, jitter, u, kind=Changed)
+    assert kept == pytest.approx(target.mean(), abs=1e-12)
+
+
+def recorded_by_hand(design):
+    """The estimate by its definition, from what a file holds of the design."""
+    state = design.state()
+    cell, g, q = (state[name][0] for name in ("cell", "g", "q"))
+    items, scores = state["items"][0], state["observed"][0]
+    assert (cell >= 0).all() and len(set(cell)) == len(design._draws)
+    return (g.sum() + ((scores - g[items]) / q[items]).sum()) / len(g)
+
+
+def test_other_sources_forecast_all_that_is_left_and_leave_what_is_drawn():
+    target = rasch(1, 40, seed=9)
+    design = begun(rasch(6, 40), np.random.default_rng(0).random((1, 40 + 24)), 12)
+    design.record(target[:, design.next_items()[0]])
+    design.record(target[:, design.next_items()[0]])
+    other = forecast.working_model(rasch(9, 40, seed=3))
+    drawn = copy.deepcopy(design.state())
+    design.use(other)
+    for name, values in drawn.items():
+        assert np.array_equal(design.state()[name], values)
+    expected = forecast.Forecast(other, 1)
+    for t in (0, 1, 2):  # what was known when a round began, and now
+        g = expected.predict(design.items[:, :t], design.observed[:, :t])[0]
+    seen = design.items[0]
+    design.next_items()
+    now = np.flatnonzero(design.cell[0] == 2)
+    assert len(now) and np.array_equal(design.g[0, now], g[now])
+    g[seen] = design.observed[0, :2]
+    assert design.imputed() == pytest.approx([g.mean()])  # though an item is asked for
 
 
 @pytest.mark.parametrize("seed", range(2))
