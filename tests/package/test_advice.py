@@ -35,7 +35,7 @@ def test_the_half_width_is_that_of_the_intervals_of_random_samples(rng, n, n_ite
 
 
 def test_limits_of_the_half_width():
-    assert half_width(100, 100, 0.3) == 0
+    assert half_width(100, 100, 0.3) == pytest.approx(0, abs=1e-11)
     assert half_width(100, 10**9, 0.5) == pytest.approx(stats.t.ppf(0.975, 99) * 0.05, rel=0.03)
     assert half_width(400, 10**9, 0.5) == pytest.approx(half_width(200, 10**9, 0.5, 2.0), rel=0.01)
     assert half_width(50, 500, [0.2, 0.8]) == pytest.approx(half_width(50, 500, 0.2))
