@@ -47,15 +47,15 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
 
 
 def sample_interval(value, variance, mean, n, n_items, df):
-    """The score interval of n of N items, mended near 0 and 1, where the numbers that matter are
-    small: of wrong (or right) answers seen, and, where n is near N, of those not seen.
+    """The score interval of n of N items, mended near 0 and 1: two arrays of the shape of `value`.
 
-    They are far from normal: single accuracies would be covered .80 to .90 of the time. So there is
-    a step, half an item, 1/(2n), where either number is 0, and less by a twentieth of an item with
-    each. And few of them tell no variance: with x seen k gets 1/(1 + x)^2 of what it lacks of
-    (1 - n/N)/n, or all where there is no variance: nothing for the plain mean of 0/1 scores. That
-    mean is then covered .915 at least, by enumeration, with intervals wider by 1% to 9% on average
-    over the accuracies for n of 25 or more.
+    There the numbers that matter are small: of wrong (or right) answers seen, and, where n is near
+    N, of those not seen. They are far from normal: single accuracies would be covered .80 to .90 of
+    the time. So there is a step, half an item, 1/(2n), where either number is 0, and less by a
+    twentieth of an item with each. And few of them tell no variance: with x seen k gets 1/(1 + x)^2
+    of what it lacks of (1 - n/N)/n, or all where there is no variance: nothing for the plain mean
+    of 0/1 scores. That mean is then covered .915 at least, by enumeration, with intervals wider by
+    1% to 9% on average over the accuracies for n of 25 or more.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n

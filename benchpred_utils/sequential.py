@@ -61,8 +61,8 @@ class Rounds:
 class SequentialStratification(Rounds):
     """n items from cells that are formed as the scores come in; exactly unbiased.
 
-    In every round the working model predicts g from all scores so far. The items that are left, in
-    order of g but for a small jitter, are cut into as many contiguous cells as are left. Some of
+    In every round a `Forecast` gives g from all scores so far. The items that are left, in order
+    of g but for a small jitter, are cut into as many contiguous cells as are left. Some of
     these, spread evenly, are used now and closed; those of the last round take in all items left.
 
     Up to n = N/2 there are n cells, of equal sums of w = sqrt(g (1 - g)) + floor. From each one
@@ -72,8 +72,8 @@ class SequentialStratification(Rounds):
     With more items the cells would hold one or two, which can double the variance of a g that says
     nothing, and hide it. So there are some N/6 cells of W items, r of them drawn at random, with
     q = r/W as even as can be, and the cell's total is estimated by the sum of s/q. Such a
-    stratified sample with proportional allocation is no worse than a simple random one whatever
-    g is, it tells its variance, and its value is in [0, 1].
+    stratified sample with proportional allocation loses next to nothing to a simple random one
+    whatever g is, it tells its variance, and its value is in [0, 1].
 
     Whatever the past, a cell's estimate has the expectation of its total, and every item falls in
     one cell: the sum over the cells, over N, is unbiased for s(D). (Stratified samples, and one
