@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchpred_utils import data, summary
 
-from . import code, repository
+from . import code, expressions, repository
 from .protocols import RUNS, records
 
 MADE_BY = "benchpred_book.runs._tables"  # it reaches all that makes the rows of an experiment
@@ -65,10 +65,13 @@ def load(name):
 
 
 def glued(chapter):
-    """The texts that an executed chapter has glued, {name: text}; none if it never was executed."""
+    """The texts that an executed chapter has glued, {name: text}; none if it never was executed.
+
+    With them the values in its prose, by their expressions.
+    """
     path = repository.root() / "notebooks" / f"{chapter}.ipynb"
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
-    found = {}
+    found = expressions.texts(cells)
     for output in (output for cell in cells for output in cell.get("outputs", [])):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         for mime, text in output.get("data", {}).items():

@@ -3,6 +3,7 @@
 Small chapters of a book of its own; each takes a kernel, and so some seconds.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 
 import nbformat
 import pytest
+from benchpred_book import expressions, runs
 from benchpred_book.build import compare, pairs, stamps
 from benchpred_book.build.__main__ import main
 
@@ -300,3 +302,89 @@ def test_a_number_that_is_not_the_committed_one_is_reported(book, tmp_path, capf
     book("one", chapter("x = 2 + 3", "print(x / 3)", "x"))
     assert main(["run", "one", "--all"]) == 1
     assert "1.3333333333333333 is now 1.6666666666666667" in capfd.readouterr().out
+
+
+# --- values in prose -----------------------------------------------------------------------------
+
+PROSE = """
+```{{code-cell}} ipython3
+{first}
+```
+
+A half-width of {{eval}}`half` points for {{eval}}`n + 1` items.
+
+```{{code-cell}} ipython3
+{last}
+```
+
+"""
+
+
+@pytest.fixture
+def written(book):
+    """Write the chapter one; its prose stands between the code `first` and `last`."""
+
+    def write(first="half = '8.9'\nn = 49", last="n = 0", after=""):
+        text = HEADER.format(title="A chapter", data="") + PROSE.format(first=first, last=last)
+        book("one", text + after)
+
+    return write
+
+
+def test_a_value_is_that_of_its_place(written):
+    written()
+    assert main(["run", "one"]) == 0
+    notebook = pairs.read_stored("one")
+    assert expressions.texts(notebook.cells) == {"half": "8.9", "n + 1": "50"}
+    assert runs.glued("one") == {"half": "8.9", "n + 1": "50"}
+    prose = json.loads(expressions.resolved(pairs.stored_path("one").read_text()))["cells"][2]
+    assert prose["source"] == "A half-width of 8.9 points for 50 items."
+    assert stamps.stale("one") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"first": "n = 49"}, "'half': NameError: name 'half' is not defined"),
+        ({"first": "half = ''\nn = 49"}, "'half': its value is no piece of a sentence"),
+        ({"after": "Now {eval}`n + 1`."}, "'n + 1': it has another value further on"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_and_nothing_is_stored(written, capfd, settings, message):
+    written(**settings)
+    assert main(["run", "one"]) == 1
+    assert message in capfd.readouterr().err
+    assert not pairs.stored_path("one").exists()
+
+
+def test_changed_prose_keeps_its_values_and_asks_for_new_ones(written):
+    written()
+    main(["run", "one"])
+    written(after="Again {eval}`half`.")
+    assert stamps.stale("one") == []
+    carried = pairs.synced("one")
+    assert carried.cells[-1].metadata["user_expressions"][0]["expression"] == "half"
+    assert carried.cells[2].metadata == pairs.read_stored("one").cells[2].metadata
+    written(after="And {eval}`n`.")
+    assert stamps.stale("one") == ["its prose asks for values that were not computed"]
+    text = json.dumps(pairs.synced("one"))
+    assert "And (not computed)." in expressions.resolved(text)
+    assert main(["run"]) == 0 and stamps.stale("one") == []
+
+
+def test_a_value_that_moved_is_a_difference(written):
+    written()
+    main(["run", "one"])
+    stored = pairs.read_stored("one")
+    moved = pairs.read_stored("one")
+    moved.cells[2].metadata["user_expressions"][0]["result"]["data"]["text/plain"] = "'9.1'"
+    assert [str(found) for found in compare.differences(stored, stored)] == []
+    found = compare.differences(stored, moved)
+    assert [(d.cell, d.stored, d.new) for d in found] == [(3, "8.9", "9.1")]
+
+
+def test_an_expression_in_code_is_none_of_prose(written):
+    written(last="print('{eval}`half`')")
+    assert main(["run", "one"]) == 0
+    cell = pairs.read_stored("one").cells[3]
+    assert expressions.asked(cell) == [] and "{eval}" in cell.outputs[0].text

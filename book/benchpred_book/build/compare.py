@@ -5,6 +5,7 @@ import math
 import re
 from typing import NamedTuple
 
+from .. import expressions
 from ..stored_charts import OUTPUT_KEY
 
 NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w])")
@@ -46,8 +47,11 @@ def settle(stored, new) -> None:
 
 
 def _readings(cell) -> dict:
-    """Every number in a cell's outputs, and the words between them, by where it stands."""
+    """Every number in a cell's outputs, or in the values of its prose, by where it stands."""
     readings = {}
+    for entry in cell.metadata.get(expressions.STORED, []):
+        value = entry["result"]["data"]["text/plain"]
+        readings |= _text_readings(f"value of {entry['expression']}", value)
     for number, output in enumerate(cell.get("outputs", []), start=1):
         for part, content in _parts(output).items():
             where = f"output {number} {part}"

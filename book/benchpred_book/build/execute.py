@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from benchpred_utils import data
 
-from .. import runs
+from .. import expressions, runs
 from ..stored_charts import OUTPUT_KEY
 from . import pairs, stamps
 
@@ -88,7 +88,7 @@ def execute(name: str):
     notebook = pairs.read_chapter(name)
     stamp = stamps.stamp(notebook)
     with folder_of(notebook) as folder:
-        client = nbclient.NotebookClient(
+        client = Client(
             notebook,
             timeout=None,
             kernel_name="python3",
@@ -117,6 +117,27 @@ def execute(name: str):
         raise ChapterError("\n".join(found))
     notebook.metadata[pairs.STAMP] = stamp
     return pairs.tidy(notebook)
+
+
+class Client(nbclient.NotebookClient):
+    """Executes a notebook, the expressions of its prose among the code, in their order."""
+
+    async def async_execute_cell(self, cell, cell_index, *args, **options):
+        names = expressions.asked(cell)
+        if names:
+            reply = await self.kc.execute(
+                "", silent=True, user_expressions={name: name for name in names}, reply=True
+            )
+            answers = reply["content"]["user_expressions"]
+            cell.metadata[expressions.STORED] = [
+                {"expression": name, "result": _tidy(answers[name])} for name in names
+            ]
+        return await super().async_execute_cell(cell, cell_index, *args, **options)
+
+
+def _tidy(answer) -> dict:
+    """The answer without its traceback, which holds the machine's paths."""
+    return {part: value for part, value in answer.items() if part != "traceback"}
 
 
 _clients = []  # of the kernels that run
@@ -163,10 +184,19 @@ def faults(name: str, notebook) -> list[str]:
     """What must not stand in a stored output, each fault naming its cell.
 
     Errors (but for cells tagged raises-exception), anything on stderr, addresses of objects, and
-    charts that would need the network or have no description.
+    charts that would need the network or have no description.  In prose, an expression that fails,
+    or has two values in one chapter.
     """
     found = []
+    values = expressions.known(notebook.cells)
     for place, cell in enumerate(notebook.cells, start=1):
+        for entry in cell.metadata.get(expressions.STORED, []):
+            result = entry["result"]
+            fault = expressions.fault(result)
+            if not fault and result != values[entry["expression"]]:
+                fault = "it has another value further on; give the two values two names"
+            if fault:
+                found.append(f"chapter {name}, cell {place}, {entry['expression']!r}: {fault}")
         wanted = EXPECTS_ERROR in cell.metadata.get("tags", [])
         for output in cell.get("outputs", []):
             if output.output_type == "error" and wanted:

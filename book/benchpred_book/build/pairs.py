@@ -10,7 +10,7 @@ import yaml
 from jupytext.combine import combine_inputs_with_outputs
 from jupytext.config import load_jupytext_config
 
-from .. import repository
+from .. import expressions, repository
 
 STAMP = "benchpred"  # the entry of a stored notebook's metadata that holds its stamp
 DECLARATIONS = ("data", "runs", "chapters", "code")  # of the front matter, as benchpred_data
@@ -74,6 +74,7 @@ def synced(name: str):
         stamp = stored.metadata.get(STAMP, {})
         chapter = combine_inputs_with_outputs(chapter, stored, "md:myst")
         chapter.metadata[STAMP] = stamp
+        expressions.keep(chapter, expressions.known(stored.cells))
     return tidy(chapter)
 
 
@@ -83,7 +84,7 @@ def tidy(notebook):
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     notebook.metadata.get("jupytext", {}).pop("text_representation", None)
     for cell in notebook.cells:
-        _keep(cell, CELL)
+        _keep(cell, (*CELL, expressions.STORED))
     return _identified(notebook)
 
 

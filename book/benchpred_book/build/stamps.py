@@ -7,7 +7,7 @@ a key or a dict of keys; it is stale as soon as one is no longer what the workin
 import hashlib
 from pathlib import Path
 
-from .. import code, runs
+from .. import code, expressions, runs
 from . import pairs
 
 REASONS = {
@@ -45,8 +45,13 @@ def stale(name: str) -> list[str]:
     before = stored.metadata.get(pairs.STAMP) if stored else None
     if not before:
         return ["it was never executed"]
-    now = stamp(pairs.read_chapter(name))
-    return [reason for part, reason in REASONS.items() if before.get(part) != now[part]]
+    chapter = pairs.read_chapter(name)
+    now = stamp(chapter)
+    reasons = [reason for part, reason in REASONS.items() if before.get(part) != now[part]]
+    values = expressions.known(stored.cells)
+    if any(name not in values for cell in chapter.cells for name in expressions.asked(cell)):
+        reasons.append("its prose asks for values that were not computed")
+    return reasons
 
 
 def _sha256(*contents) -> str:
