@@ -1,4 +1,5 @@
-"""What an experiment's records say: errors with their Monte Carlo uncertainty, and comparisons."""
+"""What an experiment's records say: errors with their uncertainty over draws or models, and
+comparisons."""
 
 import numpy as np
 import pandas as pd
@@ -154,3 +155,23 @@ def holm(p):
     from statsmodels.stats.multitest import multipletests  # takes as long to load as the package
 
     return multipletests(p, method="holm")[1] if len(p) else np.array([])
+
+
+def leave_one_out(groups):
+    """Weights (G + 1, R) of R rows: ones, then zeros for each of the G groups (R,) in turn."""
+    groups = np.asarray(groups)
+    return np.vstack([np.ones(len(groups)), groups != np.unique(groups)[:, None]])
+
+
+def jackknife(values):
+    """A statistic with its 95% interval over few unequal groups: value, low, high (...).
+
+    `values` (G + 1, ...): of all rows, then without each of the G groups (`leave_one_out`). The
+    half-width is t(G - 1) sqrt((G - 1)/G sum (value without g - value)^2), for a regression that
+    of CR3 (Bell & McCaffrey 2002, MacKinnon, Nielsen & Webb 2023). NaN for fewer than two groups.
+    """
+    value = values[0]
+    count = len(values) - 1
+    variance = (count - 1) / count * ((values - value) ** 2).sum(axis=0)
+    half = stdtrit(count - 1, 0.975) * variance**0.5
+    return value, value - half, value + half
