@@ -1,10 +1,13 @@
 """The rules by which the claims ledger judges, the same for every claim."""
 
+import html
+import re
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from IPython.display import HTML
+from scipy.special import betaincinv, ndtri, stdtrit
 
 HOLDS = "holds"
 IN_PART = "holds in part"
@@ -12,6 +15,7 @@ NOT = "does not hold"
 OPEN = "cannot be decided"  # the intervals reach over the bounds
 UNCHECKED = "cannot be checked"  # the claim, or the data, lacks what a check needs
 VERDICTS = (HOLDS, IN_PART, NOT, OPEN, UNCHECKED)
+NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 
 
 class Part(NamedTuple):
@@ -82,3 +86,84 @@ def count_text(true, parts, undecided=0):
 def exact(value):
     """A number without uncertainty, as a row."""
     return (value, value, value)
+
+
+def numbers(text):
+    """The numbers in a text, as floats; a minus sign may be a hyphen or the real one."""
+    return [float(found) for found in NUMBER.findall(text.replace("−", "-").replace(",", ""))]
+
+
+def said(label, row, form=".1f", unit=""):
+    """A measured number in words, with its interval beside it if it has one."""
+    value, low, high = row
+    beside = f" [{low:{form}} to {high:{form}}]" if low < high else ""
+    return f"{label} {value:{form}}{unit}{beside}"
+
+
+# --- rows: value, low, high -----------------------------------------------------------------------
+
+
+def mean_of(x):
+    """The mean of independent x with its Student interval."""
+    half = stdtrit(len(x) - 1, 0.975) * np.std(x, ddof=1) / len(x) ** 0.5
+    return np.mean(x), np.mean(x) - half, np.mean(x) + half
+
+
+def change(gap, base):
+    """100 (mean(gap)/mean(base) - 1), from paired trials: the delta method."""
+    ratio = np.mean(gap) / np.mean(base)
+    _, low, high = mean_of((gap - ratio * base) / np.mean(base))
+    return 100 * (ratio - 1), 100 * (ratio - 1 + low), 100 * (ratio - 1 + high)
+
+
+def pooled(rows):
+    """The mean of independent rows."""
+    value, low, high = np.asarray(rows, float).T
+    half = np.sqrt((((high - low) / 2) ** 2).sum()) / len(value)
+    return value.mean(), value.mean() - half, value.mean() + half
+
+
+def less(a, b):
+    """a - b of independent rows."""
+    half = np.hypot((a[2] - a[1]) / 2, (b[2] - b[1]) / 2)
+    return a[0] - b[0], a[0] - b[0] - half, a[0] - b[0] + half
+
+
+def ratio(a, b):
+    """a / b of independent rows, by the delta method."""
+    value = a[0] / b[0]
+    half = value * np.hypot((a[2] - a[1]) / 2 / a[0], (b[2] - b[1]) / 2 / b[0])
+    return value, value - half, value + half
+
+
+def binomial(right, trials):
+    """A share with its exact interval (Clopper & Pearson 1934)."""
+    low = betaincinv(right, trials - right + 1, 0.025) if right else 0.0
+    high = betaincinv(right + 1, trials - right, 0.975) if right < trials else 1.0
+    return right / trials, low, high
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def as_table(rows):
+    """The ledger as HTML: each claim with its rule, its numbers, what they are for, the verdict."""
+    shown = pd.DataFrame([_cells(row) for row in rows])
+    with pd.option_context("display.max_colwidth", None):
+        table = shown.to_html(escape=False, index=False, border=0, justify="left")
+    return HTML(table.replace('class="dataframe"', 'class="table"'))
+
+
+def _cells(row):
+    """The number links to the claim's section, the chapter to its page."""
+    page = row["chapter"].removeprefix("chapter-").replace("-", "_")
+    link = f'<a href="{page}.html">{page.replace("_", " ")}</a>'
+    lines = [f"<div>{html.escape(text)}</div>" for text in row["measured"].split("; ")]
+    return {
+        "": f'<a href="#claim-{row["number"]:02d}">{row["number"]}</a>',
+        "claim (chapter)": f"{html.escape(row['claim'])} ({link})",
+        "it holds if": html.escape(row["rule"]),
+        "measured [95% interval]": "".join(lines),
+        "interval for": html.escape(row["interval"]),
+        "verdict": f"{row['verdict']} ({row['parts']})",
+    }
