@@ -34,9 +34,9 @@ def judge(parts):
     The m parts of a claim are judged together: each interval is widened from 95% to 1 - .05/m
     (Bonferroni; Student's t with G - 1 degrees of freedom, or the normal distribution), so that the
     verdict is wrong by chance at most one time in twenty. A part is true if the widened interval
-    lies between its bounds, false if it lies outside, and open else. All true: holds; all false:
-    does not hold; some true: holds in part; none true, but some open: cannot be decided; no parts:
-    cannot be checked.
+    lies between its bounds, false if it lies outside, and open else. All true: holds; some true:
+    holds in part; none true: does not hold if more than half are false, cannot be decided if not;
+    no parts: cannot be checked.
     """
     tested = sum(part.row[1] < part.row[2] for part in parts)
     rows = [(p.what, *p.row, p.groups or "", _true(p, max(tested, 1))) for p in parts]
@@ -72,7 +72,7 @@ def verdict(true, parts, undecided=0):
         return HOLDS
     if true:
         return IN_PART
-    return OPEN if undecided else NOT
+    return OPEN if undecided >= parts / 2 else NOT
 
 
 def count_text(true, parts, undecided=0):
@@ -95,9 +95,13 @@ def numbers(text):
 
 def said(label, row, form=".1f", unit=""):
     """A measured number in words, with its interval beside it if it has one."""
-    value, low, high = row
-    beside = f" [{low:{form}} to {high:{form}}]" if low < high else ""
-    return f"{label} {value:{form}}{unit}{beside}"
+    value, low, high = (f"{number:{form}}" for number in _no_minus_zero(row, form))
+    beside = f" [{low} to {high}]" if row[1] < row[2] else ""
+    return f"{label} {value}{unit}{beside}"
+
+
+def _no_minus_zero(row, form):
+    return [0.0 if float(f"{number:{form}}") == 0 else number for number in row]
 
 
 # --- rows: value, low, high -----------------------------------------------------------------------

@@ -196,7 +196,9 @@ def test_the_jackknife_of_a_regression_is_cr3():
     group = np.repeat(np.arange(4), [2, 3, 5, 8])
     X = np.column_stack([np.ones(18), rng.normal(size=18)])
     y = rng.normal(size=18) + group
-    fits = [np.linalg.lstsq(X[w > 0], y[w > 0], rcond=None)[0] for w in summary.leave_one_out(group)]
+    fits = [
+        np.linalg.lstsq(X[w > 0], y[w > 0], rcond=None)[0] for w in summary.leave_one_out(group)
+    ]
     value, low, high = summary.jackknife(np.array(fits))
     bread = np.linalg.inv(X.T @ X)
     errors = y - X @ value
