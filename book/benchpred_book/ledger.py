@@ -151,23 +151,34 @@ def binomial(right, trials):
 
 
 def as_table(rows):
-    """The ledger as HTML: each claim with its rule, its numbers, what they are for, the verdict."""
+    """The ledger as HTML: each claim with its rule, its numbers (and what for), its verdict."""
     shown = pd.DataFrame([_cells(row) for row in rows])
     with pd.option_context("display.max_colwidth", None):
         table = shown.to_html(escape=False, index=False, border=0, justify="left")
-    return HTML(table.replace('class="dataframe"', 'class="table"'))
+    table = table.replace('class="dataframe"', 'class="table" style="font-size: 0.85em"')
+    return HTML(f'<div style="overflow-x: auto">{table}</div>')
 
 
 def _cells(row):
     """The number links to the claim's section, the chapter to its page."""
     page = row["chapter"].removeprefix("chapter-").replace("-", "_")
     link = f'<a href="{page}.html">{page.replace("_", " ")}</a>'
-    lines = [f"<div>{html.escape(text)}</div>" for text in row["measured"].split("; ")]
+    lines = [*row["measured"].split("; "), f"({row['interval']})"]
+    claim = [f"<b>{html.escape(row['claim'])}</b>", f"if {html.escape(row['rule'])} ({link})"]
+    verdict = [f"<b>{row['verdict']}</b>", row["parts"]]
     return {
         "": f'<a href="#claim-{row["number"]:02d}">{row["number"]}</a>',
-        "claim (chapter)": f"{html.escape(row['claim'])} ({link})",
-        "it holds if": html.escape(row["rule"]),
-        "measured [95% interval]": "".join(lines),
-        "interval for": html.escape(row["interval"]),
-        "verdict": f"{row['verdict']} ({row['parts']})",
+        "claim, and when it holds": _block(claim),
+        "measured [95% interval] (for what)": _block(map(_typeset, lines), "min-width: 16em"),
+        "verdict": _block(verdict),
     }
+
+
+def _typeset(text):
+    """As HTML, with true minus signs."""
+    return html.escape(re.sub(r"(?<![\w\d])-(?=[\d.])", "−", text))
+
+
+def _block(lines, style=""):
+    inside = "".join(f"<div>{line}</div>" for line in lines)
+    return f'<div style="{style}">{inside}</div>'

@@ -66,7 +66,11 @@ def faults(number: int, row: dict, section: str, labels: set[str]) -> list[str]:
         found.append("what its intervals are for is not said")
     if "models" in kind.replace("these models", "") and not re.search(r"G = \d", kind):
         found.append("intervals for other models, and no G")
-    if "exact" != kind and row.get("verdict") != ledger.UNCHECKED and not re.search("[[±]", row["measured"]):
+    if (
+        "exact" != kind
+        and row.get("verdict") != ledger.UNCHECKED
+        and not re.search(r"\[|±", row["measured"])
+    ):
         found.append("no interval beside a number")
     if row.get("verdict") not in VERDICTS:
         found.append("not one of the verdicts")
