@@ -7,7 +7,6 @@ import scipy  # scipy.stats takes as long to load as all the rest: when it is fi
 from scipy.special import stdtrit
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
-ENDS = ("", "_low", "_high")
 
 
 def summarise(records):
@@ -87,7 +86,7 @@ def _ratio_of_means(above, below):
 
 def _effective_sample_size(trials):
     """mean(random)/mean(mse) with its interval, that of the ratio's logarithm."""
-    ends = [f"ess{end}" for end in ENDS]
+    ends = ["ess", "ess_low", "ess_high"]
     if trials["random"].isna().any():
         return pd.Series(np.nan, ends)
     ess, half = _ratio_of_means(trials["random"], trials["mse"])
@@ -103,8 +102,8 @@ def per_model(records):
     there are no intervals).
     """
     groups = _grouped(_errors(records), "method", "model")
-    columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
-    return groups[columns].mean().assign(trials=groups.size()).reset_index()
+    mean = groups[["truth", "bias", "gap", "mse", "coverage", "above", "width"]].mean()
+    return mean.assign(trials=groups.size()).reset_index()
 
 
 def compare(records, baseline="random_sampling"):
@@ -146,13 +145,13 @@ def holm(p):
     """
     from statsmodels.stats.multitest import multipletests  # takes as long to load as the package
 
-    return multipletests(p, method="holm")[1] if len(p) else np.array([])
+    return multipletests(p, method="holm")[1] if len(p) else p
 
 
 def leave_one_out(groups):
     """Weights (G + 1, R) of R rows: ones, then zeros for each of the G groups (R,) in turn."""
-    groups = np.asarray(groups)
-    return np.vstack([np.ones(len(groups)), groups != np.unique(groups)[:, None]])
+    others = np.asarray(groups) != np.unique(groups)[:, None]
+    return np.vstack([np.ones(len(groups)), others])
 
 
 def jackknife(values):
@@ -164,6 +163,6 @@ def jackknife(values):
     """
     value = values[0]
     count = len(values) - 1
-    square = ((values - value) ** 2).sum(axis=0)
-    half = _half_width(count, ((count - 1) * square) ** 0.5)
+    spread = ((values - value) ** 2).sum(axis=0) * (count - 1)
+    half = _half_width(count, spread**0.5)
     return value, value - half, value + half
