@@ -1,4 +1,5 @@
-"""What an experiment's records say: errors with their Monte Carlo uncertainty, and comparisons."""
+"""What an experiment's records say: errors with their uncertainty over draws or models, and
+comparisons."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +7,6 @@ import scipy  # scipy.stats takes as long to load as all the rest: when it is fi
 from scipy.special import stdtrit
 
 CELL = ["benchmark", "split", "budget"]  # what makes two records comparable
-ENDS = ("", "_low", "_high")
-MEASURES = ("gap", "relative", "bias", "rmse", "ess", "tau")  # of an experiment; with intervals
 
 
 def summarise(records):
@@ -22,16 +21,16 @@ def summarise(records):
     Raises ValueError when an estimate is NaN, as do `per_model` and `compare`.
     """
     groups = _grouped(_by_trial(records), "method")
-    table = groups.agg(
-        trials=("gap", "size"), coverage=("coverage", "mean"), width=("width", "mean")
-    )
+    found = {"trials": groups.size()}
     for name in ("gap", "relative", "bias", "mse", "tau"):
-        table = table.join(_monte_carlo(name, groups[name]))
-    for end in ENDS:
-        table[f"rmse{end}"] = table[f"mse{end}"].clip(lower=0) ** 0.5
-    table = table.join(groups[["mse", "random"]].apply(_effective_sample_size)).reset_index()
-    measures = [f"{name}{end}" for name in MEASURES for end in ENDS]
-    return table[[*CELL, "method", "trials", *measures, "coverage", "width"]]
+        mean = groups[name].mean()
+        half = _half_width(groups[name].count(), groups[name].std())
+        found |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+    table = pd.DataFrame(found).join(groups.apply(_effective_sample_size))
+    table = table.join(groups[["coverage", "width"]].mean())
+    mse = table.filter(like="mse")
+    table[mse.columns] = mse.clip(lower=0) ** 0.5
+    return table.rename(columns=lambda name: name.replace("mse", "rmse")).reset_index()
 
 
 def _grouped(table, *keys):
@@ -43,36 +42,33 @@ def _errors(records):
     """The errors of every record, beside what it is of."""
     missing = records[records["estimate"].isna()]  # which a mean would skip
     if len(missing):
-        method, trial, model = missing[["method", "trial", "model"]].iloc[0]
-        first = f"{method}, trial {trial}, model {model}"
-        raise ValueError(f"{len(missing)} estimates are NaN, the first is of {first}")
+        first = missing.iloc[0]
+        raise ValueError(
+            f"{len(missing)} estimates are NaN, the first is of {first['method']}, "
+            f"trial {first['trial']}, model {first['model']}"
+        )
     truth = records["truth"]
     error = records["estimate"] - truth
-    known = records["lower"].notna()
-    covered = (records["lower"] <= truth) & (truth <= records["upper"])
+    lower = records["lower"]
+    known = lower.notna()
     return records.assign(
         gap=error.abs(),
         relative=error.abs() / truth.where(truth > 0),
         bias=error,
         mse=error**2,
-        coverage=covered.where(known).astype(float),
-        above=(records["lower"] > truth).where(known).astype(float),
-        width=records["upper"] - records["lower"],
+        coverage=truth.between(lower, records["upper"]).where(known).astype(float),
+        above=(lower > truth).where(known).astype(float),
+        width=records["upper"] - lower,
     )
 
 
 def _by_trial(records):
     """One row per trial, the unit that is independent (its targets are not): its mean errors."""
     groups = _grouped(_errors(records), "method", "trial")
-    tau = groups[["estimate", "truth"]].apply(_kendall)
-    trials = groups.mean(numeric_only=True).assign(tau=tau).reset_index()
-    random = trials[trials["method"] == "random_sampling"].set_index([*CELL, "trial"])["mse"]
+    tau = groups[["estimate", "truth"]].corr("kendall")["estimate"]  # tau-b; NaN where constant
+    trials = groups.mean(numeric_only=True).assign(tau=tau.xs("truth", level=-1)).reset_index()
+    random = trials.query("method == 'random_sampling'").set_index([*CELL, "trial"])["mse"]
     return trials.join(random.rename("random"), on=[*CELL, "trial"])
-
-
-def _kendall(part):
-    """tau-b of a trial's estimates and truths; NaN where either is constant."""
-    return scipy.stats.kendalltau(part["estimate"], part["truth"]).statistic
 
 
 def _half_width(count, spread):
@@ -80,28 +76,22 @@ def _half_width(count, spread):
     return stdtrit(count - 1, 0.975) * spread / count**0.5
 
 
-def _monte_carlo(name, groups):
-    """The mean over trials with its Student interval, one row per group."""
-    found = groups.agg(["mean", "std", "count"])
-    half = _half_width(found["count"], found["std"])
-    ends = (found["mean"], found["mean"] - half, found["mean"] + half)
-    return pd.DataFrame({f"{name}{end}": values for end, values in zip(ENDS, ends)})
-
-
 def _ratio_of_means(above, below):
     """mean(above)/mean(below) of pairs, and its half width by the delta method."""
-    ratio = above.mean() / below.mean()
-    influence = (above - ratio * below) / below.mean()
+    base = below.mean() or np.nan  # no ratio to nothing
+    ratio = above.mean() / base
+    influence = (above - ratio * below) / base
     return ratio, _half_width(len(above), influence.std())
 
 
 def _effective_sample_size(trials):
     """mean(random)/mean(mse) with its interval, that of the ratio's logarithm."""
-    ess = half = np.nan
-    if trials["random"].notna().all() and trials["mse"].mean() > 0:
-        ess, half = _ratio_of_means(trials["random"], trials["mse"])
+    ends = ["ess", "ess_low", "ess_high"]
+    if trials["random"].isna().any():
+        return pd.Series(np.nan, ends)
+    ess, half = _ratio_of_means(trials["random"], trials["mse"])
     factor = np.exp(half / ess)
-    return pd.Series({"ess": ess, "ess_low": ess / factor, "ess_high": ess * factor})
+    return pd.Series([ess, ess / factor, ess * factor], ends)
 
 
 def per_model(records):
@@ -112,8 +102,8 @@ def per_model(records):
     there are no intervals).
     """
     groups = _grouped(_errors(records), "method", "model")
-    columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
-    return groups[columns].mean().assign(trials=groups.size()).reset_index()
+    mean = groups[["truth", "bias", "gap", "mse", "coverage", "above", "width"]].mean()
+    return mean.assign(trials=groups.size()).reset_index()
 
 
 def compare(records, baseline="random_sampling"):
@@ -131,10 +121,11 @@ def compare(records, baseline="random_sampling"):
         )
     if gaps.isna().any(axis=None):
         raise ValueError("the comparison is paired, but some methods lack trials that others have")
-    rows = []
-    for cell, group in _grouped(gaps):
-        for method in group.columns.drop(baseline):
-            rows.append((*cell, method, *_paired_change(group[method], group[baseline])))
+    rows = [
+        (*cell, method, *_paired_change(group[method], group[baseline]))
+        for cell, group in _grouped(gaps)
+        for method in group.columns.drop(baseline)
+    ]
     table = pd.DataFrame(rows, columns=[*CELL, "method", "change", "low", "high", "p"])
     return table.assign(p_holm=holm(table["p"]))
 
@@ -142,8 +133,9 @@ def compare(records, baseline="random_sampling"):
 def _paired_change(gap, base):
     """mean(gap)/mean(base) - 1, its interval, and the p value of equal gaps, from paired trials."""
     ratio, half = _ratio_of_means(gap, base)
+    change = ratio - 1
     p = scipy.stats.ttest_rel(gap, base).pvalue if np.any(gap != base) else 1.0
-    return ratio - 1, ratio - 1 - half, ratio - 1 + half, p
+    return change, change - half, change + half, p
 
 
 def holm(p):
@@ -153,4 +145,24 @@ def holm(p):
     """
     from statsmodels.stats.multitest import multipletests  # takes as long to load as the package
 
-    return multipletests(p, method="holm")[1] if len(p) else np.array([])
+    return multipletests(p, method="holm")[1] if len(p) else p
+
+
+def leave_one_out(groups):
+    """Weights (G + 1, R) of R rows: ones, then zeros for each of the G groups (R,) in turn."""
+    others = np.asarray(groups) != np.unique(groups)[:, None]
+    return np.vstack([np.ones(len(groups)), others])
+
+
+def jackknife(values):
+    """A statistic with its 95% interval over few unequal groups: value, low, high (...).
+
+    `values` (G + 1, ...): of all rows, then without each of the G groups (`leave_one_out`). The
+    half-width is t(G - 1) sqrt((G - 1)/G sum (value without g - value)^2), for a regression that
+    of CR3 (Bell & McCaffrey 2002, MacKinnon, Nielsen & Webb 2023). NaN for fewer than two groups.
+    """
+    value = values[0]
+    count = len(values) - 1
+    spread = ((values - value) ** 2).sum(axis=0) * (count - 1)
+    half = _half_width(count, spread**0.5)
+    return value, value - half, value + half

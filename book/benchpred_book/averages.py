@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from benchpred_utils.summary import holm
+from benchpred_utils.summary import holm, jackknife, leave_one_out
 
 
 def mean_changes(changes):
@@ -24,30 +24,28 @@ def mean_changes(changes):
     return pd.DataFrame(columns).assign(p_holm=holm(p)).reset_index()
 
 
-def bootstrap_over_models(
-    table, clusters, rng, baseline="random_sampling", draws=2_000, level=0.95
-):
+def change_over_models(table, clusters, baseline="random_sampling"):
     """The relative change of the estimation gap with an interval over *other models like these*.
 
     `table` is :func:`per_model`'s for one split and budget; one row per method: change is the mean
-    over the benchmarks of gap/baseline's gap - 1; low, high are percentiles over bootstrap samples
-    of whole clusters (a Series: model -> its developer), since models of one developer are alike
-    (Field & Welsh 2007). Raises ValueError when a model has no cluster.
+    over the benchmarks of gap/baseline's gap - 1; low, high are its interval over whole clusters
+    (a Series: model -> its developer), since models of one developer are alike; groups is their
+    number G. Developers are few and unequal, so the interval is :func:`jackknife`'s, with
+    t(G - 1): a bootstrap of so few is too short. Raises ValueError when a model has no cluster.
     """
     missing = set(table["model"]) - set(clusters.index)
     if missing:
         raise ValueError(f"{len(missing)} models have no cluster, among them {sorted(missing)[0]}")
     keys = ["cluster", "benchmark", "method"]
     sums = table.assign(cluster=table["model"].map(clusters)).groupby(keys)["gap"].sum()
-    sums = sums.unstack(["benchmark", "method"], fill_value=0.0)  # (clusters, ...)
-    weights = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), draws)
-    weights = np.concatenate([np.ones((1, len(sums))), weights])  # first: as they are
-    benchmarks = table["benchmark"].unique()
-    rows = []
-    for method in table["method"].unique():
-        gaps = weights @ sums.loc[:, [(b, method) for b in benchmarks]].to_numpy()
-        base = weights @ sums.loc[:, [(b, baseline) for b in benchmarks]].to_numpy()
-        change = (gaps / base - 1).mean(axis=1)
-        ends = np.nanquantile(change[1:], [0.5 - level / 2, 0.5 + level / 2])
-        rows.append((method, change[0], *ends))
-    return pd.DataFrame(rows, columns=["method", "change", "low", "high"])
+    sums = sums.unstack("method", fill_value=0.0)  # a row per cluster and benchmark
+    weights = leave_one_out(sums.index.get_level_values("cluster"))
+    benchmarks = sums.index.get_level_values("benchmark")
+    changes = []
+    for benchmark in benchmarks.unique():
+        here = benchmarks == benchmark
+        gaps = weights[:, here] @ sums[here].to_numpy()
+        changes.append(gaps / gaps[:, [sums.columns.get_loc(baseline)]] - 1)
+    value, low, high = jackknife(np.mean(changes, axis=0))
+    found = pd.DataFrame({"change": value, "low": low, "high": high}, index=sums.columns)
+    return found.loc[table["method"].unique()].assign(groups=len(weights) - 1).reset_index()

@@ -75,8 +75,9 @@ def glued(chapter):
     for output in (output for cell in cells for output in cell.get("outputs", [])):
         name = output.get("metadata", {}).get("scrapbook", {}).get("name")
         for mime, text in output.get("data", {}).items():
-            if name and mime.endswith("text/plain"):
-                found[name] = ast.literal_eval("".join(text))
+            written = "".join(text)
+            if name and mime.endswith("text/plain") and written[0] in "'\"":  # no table or chart
+                found[name] = ast.literal_eval(written)
     return found
 
 

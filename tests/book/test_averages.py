@@ -27,18 +27,29 @@ def two_developers(of_big, of_small):
     return table, pd.Series(developers, index=models)
 
 
-def test_the_bootstrap_takes_whole_developers(rng):
+def test_the_interval_takes_whole_developers():
     table, developer = two_developers(of_big=0.5, of_small=0.9)
-    found = averages.bootstrap_over_models(table, developer, rng).set_index("method")
-    row = found.loc["aipw"]
+    row = averages.change_over_models(table, developer).set_index("method").loc["aipw"]
     assert row.change == pytest.approx(-0.3)  # the mean of 15 halvings and 15 changes by a tenth
+    assert row.groups == 16
     each_alone = pd.Series(developer.index, developer.index)
-    alone = averages.bootstrap_over_models(table, each_alone, rng).set_index("method").loc["aipw"]
+    alone = averages.change_over_models(table, each_alone).set_index("method").loc["aipw"]
+    assert alone.groups == 30
     # 15 models of one developer are not 15 observations
     assert row.high - row.low > 1.5 * (alone.high - alone.low)
 
 
-def test_a_model_without_a_developer_is_named(rng):
+def test_the_interval_over_single_models_is_students():
+    """On one benchmark, with a baseline of 1 everywhere: that of a mean."""
+    table, developer = two_developers(of_big=0.5, of_small=0.9)
+    each_alone = pd.Series(developer.index, developer.index)
+    row = averages.change_over_models(table, each_alone).set_index("method").loc["aipw"]
+    values = table[table.method == "aipw"].gap - 1
+    student = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
+    assert (row.low, row.high) == pytest.approx(student)
+
+
+def test_a_model_without_a_developer_is_named():
     table, developer = two_developers(of_big=0.5, of_small=0.9)
     with pytest.raises(ValueError, match="30 models have no cluster, among them m0"):
-        averages.bootstrap_over_models(table, developer.iloc[:0], rng)
+        averages.change_over_models(table, developer.iloc[:0])

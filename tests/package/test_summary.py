@@ -172,3 +172,68 @@ def test_coverage_by_model():
     assert (row.method, row.trials, row.truth) == ("known", 4, 0.5)
     assert (row.coverage, row.above, row.width) == pytest.approx((0.5, 0.25, 0.2))
     assert np.isnan([other.coverage, other.above, other.width]).all()
+
+
+# --- few clusters ---------------------------------------------------------------------------------
+
+
+def test_the_jackknife_of_a_mean_is_students_interval():
+    values = np.array([0.3, 0.1, 0.7, 0.2, 0.9])
+    weights = summary.leave_one_out(np.arange(5))
+    found = summary.jackknife(weights @ values / weights.sum(axis=1))
+    student = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
+    assert found == pytest.approx((values.mean(), *student))
+
+
+def test_whole_groups_are_left_out():
+    weights = summary.leave_one_out(["a", "b", "a"])
+    assert weights.tolist() == [[1, 1, 1], [0, 1, 0], [1, 0, 1]]
+
+
+def test_the_jackknife_of_a_regression_is_cr3():
+    """CR3: inv(X'X) (sum of X_g' inv(I - H_gg) e_g e_g' inv(I - H_gg) X_g) inv(X'X), (G - 1)/G."""
+    rng = np.random.default_rng(3)
+    group = np.repeat(np.arange(4), [2, 3, 5, 8])
+    X = np.column_stack([np.ones(18), rng.normal(size=18)])
+    y = rng.normal(size=18) + group
+    fits = [
+        np.linalg.lstsq(X[w > 0], y[w > 0], rcond=None)[0] for w in summary.leave_one_out(group)
+    ]
+    value, low, high = summary.jackknife(np.array(fits))
+    bread = np.linalg.inv(X.T @ X)
+    errors = y - X @ value
+    meat = np.zeros((2, 2))
+    for g in range(4):
+        own = group == g
+        H = X[own] @ bread @ X[own].T
+        score = X[own].T @ np.linalg.solve(np.eye(own.sum()) - H, errors[own])
+        meat += np.outer(score, score)
+    se = np.sqrt(3 / 4 * np.diag(bread @ meat @ bread))
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 3) * se)
+
+
+def test_one_group_has_no_interval():
+    weights = summary.leave_one_out(["a", "a"])
+    assert np.isnan(summary.jackknife(weights[:, 0])[1:]).all()
+
+
+def test_few_unequal_clusters():
+    """11 clusters of 1 to 20 rows, of which a part is shared: the mean of all rows.
+
+    The percentile bootstrap of clusters, the negative control, covers in 88%; the jackknife, with
+    t(10), in 92%: better, and still not 95% where one cluster holds a third of all rows.
+    """
+    rng = np.random.default_rng(11)
+    sizes = [20, 14, 10, 7, 5, 3, 2, 2, 1, 1, 1]
+    group = np.repeat(np.arange(11), sizes)
+    leave = summary.leave_one_out(group)
+    draws = rng.multinomial(11, np.full(11, 1 / 11), 400)[:, group]
+    covered = {"jackknife": [], "bootstrap": []}
+    for _ in range(2_000):
+        y = rng.normal(size=11)[group] + rng.normal(size=len(group))
+        _, low, high = summary.jackknife(leave @ y / leave.sum(axis=1))
+        covered["jackknife"].append(low <= 0 <= high)
+        low, high = np.quantile(draws @ y / draws.sum(axis=1), [0.025, 0.975])
+        covered["bootstrap"].append(low <= 0 <= high)
+    share = {how: np.mean(right) for how, right in covered.items()}
+    assert share["bootstrap"] < 0.9 < share["jackknife"]

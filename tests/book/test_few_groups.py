@@ -1,0 +1,66 @@
+"""What chapters say of other models in words is what their intervals say, and G stands beside."""
+
+import re
+
+import pytest
+from benchpred_book import runs
+from benchpred_book.build import pairs
+from benchpred_book.ledger import numbers
+
+
+@pytest.fixture(scope="module")
+def transfer():
+    return runs.glued("transfer_architectures")
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("across-aipw", -20, 0),  # gains on average
+        ("dev-aipw", -20, 0),
+        ("dev-seq", -40, 0),
+        ("across-learn", 0, 200),  # loses
+        ("fit-helm-lite-measured", 0.95, 1.05),
+    ],
+)
+def test_these_intervals_lie_on_one_side(transfer, name, low, high):
+    _, *ends = numbers(transfer[f"transfer-{name}"])
+    assert low <= ends[0] <= ends[1] <= high
+
+
+def test_sequential_stratification_in_the_zoo_reaches_zero(transfer):
+    value, low, high = numbers(transfer["transfer-across-seq"])
+    assert value < 0 and low < 0 < high
+
+
+def test_the_sources_are_in_the_interval(transfer):
+    """Over splits alone, as if their halves were new models, it was 1.7 times too short: +-1.75."""
+    _, low, high = numbers(transfer["transfer-across-aipw"])
+    assert 2.5 < (high - low) / 2 < 4.5
+
+
+def test_single_pairs_are_not_sure(transfer):
+    assert int(transfer["transfer-sure-aipw"]) < 3
+    assert int(transfer["transfer-sure-learn"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "glued"),
+    [
+        ("transfer_architectures", ["transfer-G", "transfer-dev-G", "transfer-fit-G"]),
+        ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
+        ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
+        ("evaluation_frontier", ["frontier-teams"]),
+        ("mmlu_math", ["math-n-strong"]),
+    ],
+)
+def test_the_number_of_groups_is_said(name, glued):
+    text = pairs.source_path(name).read_text(encoding="utf-8")
+    for one in glued:
+        assert re.search(rf"\$G\$ = \{{glue:text\}}`{one}`", text)
+
+
+def test_the_intervals_over_targets_say_their_groups():
+    math = runs.glued("mmlu_math")
+    for questions in ("abstract_algebra", "mmlu_math"):
+        assert re.search(r"\(G = \d+\)$", math[f"math-change-targets-{questions}"])
