@@ -34,13 +34,15 @@ def working_model(source):
     and gamma ~ N(0, 1.5^2) let the target's own scores say that what is hard for the sources is
     less so for it (beta < 1: down to not at all), or that all is easier. They are wide by intent:
     on a logit scale 1.5 takes 50% to 82%. f are the first five principal components of the 2PL's
-    residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I).
+    residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I). Where a
+    source's score is missing (NaN) its residual is 0, and p stands for it.
     """
     fit = irt.fit_2pl(source, 1)
     source = to_numpy(source)
     a, b = to_numpy(fit.items).T
     theta = to_numpy(fit.abilities)
     p = irt.sigmoid(theta * a + b)
+    source = np.where(np.isnan(source), p, source)
     _, size, v = np.linalg.svd((source - p) / (p * (1 - p) + 0.1), full_matrices=False)
     f = v[:COMPONENTS].T * size[:COMPONENTS] / len(source) ** 0.5
     x = np.column_stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5), 0.8 * f])

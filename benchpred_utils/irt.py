@@ -40,9 +40,9 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
     """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N).
 
     It maximises sum s log p + (1 - s) log(1 - p) - |theta|^2/2 - |a|^2/2 - |b - mean b|^2/2 over
-    all theta, a and b: a TwoPL.  SciPy's L-BFGS-B on the host, in one thread (rounding differs with
-    their number), from the singular vectors of the residuals, until a step gains less than
-    `tolerance` of the log posterior.
+    all theta, a and b, the first sum over the scores that are not missing (NaN): a TwoPL.  SciPy's
+    L-BFGS-B on the host, in one thread (rounding differs with their number), from the singular
+    vectors of the residuals, until a step gains less than `tolerance` of the log posterior.
     """
     xp = array_module(scores)
     scores = to_numpy(scores)
@@ -61,8 +61,8 @@ def _start(scores, dims):
     b are the logits of the item means p, theta and a the first singular vectors of
     (s - p)/(p (1 - p) + 0.1), each with the sign that makes the mean slope positive.
     """
-    p = (scores.sum(axis=0) + 1) / (len(scores) + 2)
-    residuals = (scores - p) / (p * (1 - p) + 0.1)
+    p = (np.nansum(scores, axis=0) + 1) / (np.isfinite(scores).sum(axis=0) + 2)
+    residuals = np.nan_to_num((scores - p) / (p * (1 - p) + 0.1))  # 0 where a score is missing
     u, size, vt = np.linalg.svd(residuals, full_matrices=False)
     root = np.sqrt(size[:dims])
     sign = np.where(vt[:dims].sum(axis=1) < 0, -1, 1)
@@ -84,9 +84,28 @@ def _objective(flat, scores):
     p = sigmoid(logits)
     loss = np.maximum(logits, 0.0) - scores * logits - np.log(np.maximum(p, 1 - p))
     slope = p - scores
+    gaps = np.isnan(scores)
+    loss[gaps] = 0.0
+    slope[gaps] = 0.0
     gradient = prior + np.concatenate([slope @ items, slope.T @ models])
     gradient[:n_models, -1] = 0.0
     return loss.sum() + (prior**2).sum() / 2, gradient.ravel()
+
+
+def filled(scores):
+    """Scores (M, N) with what a one-dimensional 2PL expects where one is missing (NaN).
+
+    But within the range of the item's other scores: on which all agree stays so. The scores
+    themselves are given back where none is missing.
+    """
+    xp = array_module(scores)
+    gaps = xp.isnan(scores)
+    if not gaps.any():
+        return scores
+    ends = [xp.where(gaps, end, scores) for end in (1.0, 0.0)]
+    ends = xp.stack([ends[0].min(axis=0), ends[1].max(axis=0)])  # 1 and 0 if there is no score
+    p = _predicted(*fit_2pl(scores, 1))
+    return xp.where(gaps, xp.clip(p, ends.min(axis=0), ends.max(axis=0)), scores)
 
 
 # --- one side of it: logistic regressions ---------------------------------------------------------
@@ -160,11 +179,12 @@ def learn_irt(source, n):
             "one source model isn't enough: some are left out of the fit to see how far it is off"
         )
     items = fit_2pl(source[xp.arange(len(source)) % 5 > 0]).items
-    rows = source[::5]
+    complete = filled(source)
+    rows = complete[::5]
     abilities = _abilities(items[None, ::2], rows[None, :, ::2], RIDGE)[0]
     errors = _predicted(abilities, items[1::2]).mean(axis=1) - rows[:, 1::2].mean(axis=1)
     bias_square = float(abs(errors).mean()) ** 2
-    variance = float(source.var(axis=1).mean()) / (4 * n)
+    variance = float(complete.var(axis=1).mean()) / (4 * n)
     return ItemModel(fit_2pl(source).items, bias_square / (variance + bias_square))
 
 
@@ -240,6 +260,7 @@ def learn_metabench(source, n):
     """
     checked_budget(source.shape[1], n)
     abilities, items = fit_2pl(source, 1)
+    source = filled(source)
     xp = array_module(source)
     quantiles = xp.quantile(abilities, (xp.arange(n) + 0.5) / n)
     p = _predicted(quantiles[:, None], items)  # (n, N)

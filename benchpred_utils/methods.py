@@ -35,6 +35,14 @@ class Method:
     estimate: Callable | None = None  # (learned, T draws, observed (T, P, n)) -> Estimate (T, P)
     start: Callable | None = None  # (learned, uniform (B, N + 2n), n[, rounds]) -> Rounds; then
     # `estimate`, if there is one, is another reading of these: (Rounds) -> Estimate (B,)
+    takes_gaps: bool = False  # whether `learn` takes missing scores (NaN) as such
+
+    def learned(self, source, n):
+        """What the method learns of source scores (M, N), of which some may be missing (NaN).
+
+        Where `learn` does not know of such scores, those that a 2PL expects stand for them.
+        """
+        return self.learn(source if self.takes_gaps else irt.filled(source), n)
 
     def read(self, rounds):
         """The Estimate (B,) of rounds that are done."""
@@ -184,15 +192,15 @@ METHODS = {
     ),
     "p_irt": Method(
         "p-IRT", ITEM_RESPONSE, "unbounded", "irt_anchors",
-        irt.learn_irt, irt.irt_anchors, irt.p_irt,
+        irt.learn_irt, irt.irt_anchors, irt.p_irt, takes_gaps=True,
     ),
     "gp_irt": Method(
         "gp-IRT", ITEM_RESPONSE, "unbounded", "irt_anchors",
-        irt.learn_irt, irt.irt_anchors, irt.gp_irt,
+        irt.learn_irt, irt.irt_anchors, irt.gp_irt, takes_gaps=True,
     ),
     "metabench": Method(
         "metabench", ITEM_RESPONSE, "unbounded", "metabench_items",
-        irt.learn_metabench, irt.metabench_items, irt.metabench,
+        irt.learn_metabench, irt.metabench_items, irt.metabench, takes_gaps=True,
     ),
     "sort_and_search": Method(
         "Sort & Search", ITEM_RESPONSE, "unbounded", "sorted_by_difficulty",
@@ -208,11 +216,12 @@ METHODS = {
     ),
     "sequential_stratification": Method(
         "sequential stratification", RANDOM, "none", "SequentialStratification",
-        forecast.learn_model, start=sequential.SequentialStratification,
+        forecast.learn_model, start=sequential.SequentialStratification, takes_gaps=True,
     ),
     "imputation": Method(
         "imputation", ACROSS, "unbounded", "SequentialStratification",
         forecast.learn_model, None, sequential.imputation, sequential.SequentialStratification,
+        takes_gaps=True,
     ),
 }  # fmt: skip
 OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification", "imputation")  # not the field's

@@ -1,7 +1,6 @@
 """The score matrix S(F', D'): an immutable record that has checked itself."""
 
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,13 @@ class Scores:
     """The scores of M models on N items of one benchmark.
 
     A data frame may be given for `values`: its index names the models, its columns the items. A
-    Series of domains or dates is taken by its index, which must hold these names.
-    Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix.
+    Series of domains or dates is taken by its index, which must hold these names. A score may be
+    missing (NaN, or masked), which sources are allowed and targets are not.
+    Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix or
+    a model or an item has no score at all.
     """
 
-    values: np.ndarray  # (n_models, n_items) float64 in [0, 1]; 1 is right
+    values: np.ndarray  # (n_models, n_items) float64 in [0, 1]; 1 is right, NaN missing
     models: np.ndarray | None = None  # (n_models,) unique names; numbered when not given
     items: np.ndarray | None = None  # (n_items,) unique names; numbered when not given
     domains: np.ndarray | None = None  # (n_items,) sub-domain of each item, or None
@@ -28,29 +29,21 @@ class Scores:
         models = self.values.index if is_frame and self.models is None else self.models
         items = self.values.columns if is_frame and self.items is None else self.items
         values = _matrix(self.values)
-        n_models, n_items = values.shape
-        models = _names("models", models, n_models, "model-")
-        items = _names("items", items, n_items, "item-")
-        wrong = np.argwhere(~((values >= 0) & (values <= 1)))
-        if len(wrong):
-            row, column = wrong[0]
-            raise ValueError(
-                f"{len(wrong)} of {values.size} scores are missing (NaN) or outside [0, 1], the "
-                f"first at model {models[row]}, item {items[column]} "
-                f"(value {values[row, column]:g}); drop or complete those items, and scale scores "
-                "to [0, 1]"
-            )
-        domains = _labels("domains", self.domains, items, "items")
-        dates = _checked_dates(self.dates, models)
-        self._set(values=values, models=models, items=items, domains=domains, dates=dates)
-
-    def _set(self, **fields):
-        """Set fields, which are frozen for everyone else."""
+        models = _names("models", models, values.shape[0], "model-")
+        items = _names("items", items, values.shape[1], "item-")
+        _check(values, models, items)
+        fields = {
+            "values": values,
+            "models": models,
+            "items": items,
+            "domains": _labels("domains", self.domains, items, "items"),
+            "dates": _dates(_labels("dates", self.dates, models, "models"), models),
+        }
         for field, value in fields.items():
             if value is not None:
                 value = np.array(value)  # a copy, so that nobody else holds a way to change it
                 value.flags.writeable = False
-            object.__setattr__(self, field, value)
+            object.__setattr__(self, field, value)  # the way to set what is frozen
 
     @property
     def n_models(self):
@@ -64,26 +57,45 @@ class Scores:
 
     @property
     def accuracy(self):
-        """(n_models,) the mean score of each model over all items: the truth to be predicted."""
-        return self.values.mean(axis=1)
+        """(n_models,) the mean of each model's scores, over the items that it has a score of.
+
+        Where none is missing it is the truth to be predicted.
+        """
+        return np.nanmean(self.values, axis=1)
+
+    @property
+    def has_gaps(self):
+        """Whether a score is missing."""
+        return bool(np.isnan(self.values).any())
+
+    def check_complete(self):
+        """Raise a ValueError that names models and items where scores of targets are missing."""
+        gaps = np.isnan(self.values)
+        if gaps.any():
+            rows = gaps.any(axis=1)
+            columns = gaps.any(axis=0)
+            raise ValueError(
+                f"a target model needs all its scores; of {self.name} {gaps.sum()} are missing, "
+                f"those of {_some(self.models[rows])} on {_some(self.items[columns])}; leave out "
+                "those models or those items by select, or use the models as sources"
+            )
 
     def select(self, models=None, items=None):
         """The Scores of some models and some items, given by index or mask (None: all).
 
-        Raises ValueError when a model or an item is taken twice or is not there, or too few are
-        left.
+        Raises ValueError when a model or an item is taken twice, is not there, or is left without
+        a score, or too few are left.
         """
         rows = _positions("models", models, self.n_models, 1)
         columns = _positions("items", items, self.n_items, 2)
-        part = copy(self)  # what was checked needs no second check
-        part._set(
+        return replace(
+            self,
             values=self.values[np.ix_(rows, columns)],
             models=self.models[rows],
             items=self.items[columns],
             domains=None if self.domains is None else self.domains[columns],
             dates=None if self.dates is None else self.dates[rows],
         )
-        return part
 
     def __repr__(self):
         return f"Scores({self.name!r}: {self.n_models} models x {self.n_items} items)"
@@ -116,6 +128,30 @@ def _matrix(values):
             f"but their shape is {values.shape}"
         )
     return values
+
+
+def _check(values, models, items):
+    """Raise a ValueError for a score that is none, and for a model or an item without any."""
+    wrong = np.argwhere((values < 0) | (values > 1))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{len(wrong)} of {values.size} scores lie outside [0, 1], the first at model "
+            f"{models[row]}, item {items[column]} (value {values[row, column]:g}); scale them"
+        )
+    for axis, what, names in ((1, "models", models), (0, "items", items)):
+        empty = np.isnan(values).all(axis=axis)
+        if empty.any():
+            raise ValueError(
+                f"no score at all is there for {_some(np.asarray(names)[empty])}: "
+                f"leave out those {what}"
+            )
+
+
+def _some(names):
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _names(field, names, length, prefix):
@@ -154,8 +190,7 @@ def _labels(field, labels, names, of):
     return labels
 
 
-def _checked_dates(dates, models):
-    dates = _labels("dates", dates, models, "models")
+def _dates(dates, models):
     if dates is None:
         return None
     if dates.dtype.kind not in "iuf":  # not ranks: dates, or text in ISO format

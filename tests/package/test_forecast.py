@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import with_gaps
 from scipy.special import logit
 
 from benchpred_utils.evaluate.session import ODDS
@@ -58,6 +59,20 @@ def test_its_components_are_those_of_the_residuals(matrix):
     f = working_model(matrix).x[:, 3:]
     assert f.shape == (60, 5)
     assert f @ f.T == pytest.approx(0.8**2 * best)
+
+
+def test_a_missing_score_has_no_residual_and_its_twin_forecasts_what_the_2pl_expects(matrix):
+    gaps = with_gaps(matrix)
+    model = working_model(gaps)
+    fit = fit_2pl(gaps, 1)
+    a, b = fit.items.T
+    p = sigmoid(fit.abilities * a + b)
+    assert np.array_equal(model.sources, np.where(np.isnan(gaps), p, gaps))
+    residual = np.where(np.isnan(gaps), 0, gaps - p) / (p * (1 - p) + 0.1)
+    size, vector = np.linalg.eigh(residual.T @ residual / len(gaps))
+    best = vector[:, -5:] * size[-5:] @ vector[:, -5:].T
+    assert model.x[:, 3:] @ model.x[:, 3:].T == pytest.approx(0.8**2 * best)
+    assert np.isfinite(model.x).all() and np.isfinite(model.offset).all()
 
 
 # --- its misfit -----------------------------------------------------------------------------------

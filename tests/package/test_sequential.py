@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import awkward, finished, same
+from cases import awkward, finished, same, with_gaps
 
 from benchpred_utils import forecast, sequences, sequential
 
@@ -120,6 +120,14 @@ def test_unbiased_for_a_twin_of_a_source(n, n_items, rounds):
     model, _, jitter, u = setting(n, n_items, 1)
     target = model.sources[0].copy()
     target[-1] = 1 - target[-1]
+    mean = expectation(estimate_of_one, model, target, n, rounds, jitter, u)
+    assert mean == pytest.approx(target.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("n, n_items, rounds", [(3, 6, 3), (4, 9, 2), (5, 9, 2), (10, 12, 2)])
+def test_unbiased_where_sources_lack_scores(n, n_items, rounds):
+    _, target, jitter, u = setting(n, n_items, 1)
+    model = forecast.working_model(with_gaps(rasch(4, n_items, 1)))
     mean = expectation(estimate_of_one, model, target, n, rounds, jitter, u)
     assert mean == pytest.approx(target.mean(), abs=1e-12)
 
