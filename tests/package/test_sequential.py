@@ -138,7 +138,7 @@ class Changed(sequential.SequentialStratification):
     def record(self, observed):
         super().record(observed)
         if self.items.shape[1] < self.n:
-            uniform = np.concatenate([self._jitter / 0.01 + 0.5, self._u], axis=1)
+            uniform = np.concatenate([self.jitter / 0.01 + 0.5, self.u], axis=1)
             later = sequential.SequentialStratification(self.forecast.model, uniform, self.n, 3)
             later.restore(self.state())
             later.use(forecast.working_model(rasch(3, self.g.shape[1], seed=11)))
@@ -158,7 +158,7 @@ def recorded_by_hand(design):
     state = design.state()
     cell, g, q = (state[name][0] for name in ("cell", "g", "q"))
     items, scores = state["items"][0], state["observed"][0]
-    assert (cell >= 0).all() and len(set(cell)) == len(design._draws)
+    assert (cell >= 0).all() and len(set(cell)) == len(design.draws)
     return (g.sum() + ((scores - g[items]) / q[items]).sum()) / len(g)
 
 
@@ -258,14 +258,14 @@ def test_the_cells_are_in_order_and_none_is_empty(weights):
     n_open = len(weights)
     w = np.array([[*weights, 0.0]])  # the last item is closed
     for m in range(1, n_open + 1):
-        cells = sequential._cells(w, np.array([[n_open]]), np.ones((1, m)))[0]
+        cells = sequential._cells(w, np.ones((1, m)))[0]
         assert cells[-1] == m
         assert np.unique(cells[:-1]).tolist() == list(range(m))
         assert (np.diff(cells) >= 0).all()
 
 
 def test_the_cells_have_equal_sums_of_w_where_that_can_be():
-    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.array([[6]]), np.ones((1, 3)))
+    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.ones((1, 3)))
     assert cells.tolist() == [[0, 1, 1, 1, 2, 2]]
 
 
