@@ -64,10 +64,10 @@ def _start(scores, dims):
     p = (np.nansum(scores, axis=0) + 1) / (np.isfinite(scores).sum(axis=0) + 2)
     residuals = np.nan_to_num((scores - p) / (p * (1 - p) + 0.1))  # 0 where a score is missing
     u, size, vt = np.linalg.svd(residuals, full_matrices=False)
-    root = np.sqrt(size[:dims])
-    sign = np.where(vt[:dims].sum(axis=1) < 0, -1, 1)
-    models = np.column_stack([u[:, :dims] * root * sign, np.ones(len(scores))])
-    items = np.column_stack([vt[:dims].T * root * sign, np.log(p / (1 - p))])
+    v = vt[:dims]
+    root = np.sqrt(size[:dims]) * np.where(v.sum(axis=1) < 0, -1, 1)
+    models = np.column_stack([u[:, :dims] * root, np.ones(len(scores))])
+    items = np.column_stack([v.T * root, np.log(p / (1 - p))])
     return np.concatenate([models, items])
 
 
@@ -102,16 +102,16 @@ def filled(scores):
     gaps = xp.isnan(scores)
     if not gaps.any():
         return scores
-    ends = [xp.where(gaps, end, scores) for end in (1.0, 0.0)]
-    ends = xp.stack([ends[0].min(axis=0), ends[1].max(axis=0)])  # 1 and 0 if there is no score
+    least = xp.where(gaps, 1.0, scores).min(axis=0)
+    most = xp.where(gaps, 0.0, scores).max(axis=0)
     p = _predicted(*fit_2pl(scores, 1))
-    return xp.where(gaps, xp.clip(p, ends.min(axis=0), ends.max(axis=0)), scores)
+    return xp.where(gaps, xp.clip(p, least, most), scores)
 
 
 # --- one side of it: logistic regressions ---------------------------------------------------------
 
 
-def logistic_map(x, offset, observed, ridge, limit=200):
+def logistic_map(x, offset, observed, ridge):
     """Penalised logistic regressions of observed (T, P, n) on x (T, n, K) with offsets (T, n).
 
     Each beta of (T, P, K) minimises sum log(1 + e^l) - s l + ridge |beta|^2/2, l = x beta + offset;
@@ -125,7 +125,7 @@ def logistic_map(x, offset, observed, ridge, limit=200):
     products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], k * k)
     beta = xp.zeros((*observed.shape[:2], k))
     logits = xp.broadcast_to(offset[:, None, :], observed.shape)
-    for _ in range(limit if observed.shape[2] else 0):  # without scores, 0 is the minimum
+    for _ in range(200 if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
         hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
         gradient = (p - observed) @ x + ridge * beta

@@ -67,13 +67,12 @@ class OneRound(sequential.Rounds):
 
     def next_items(self):
         """All items (B, n), whose scores must then be given to `record`."""
-        n_targets = len(self.items) // len(self.draws.items)
-        return self.ask(np.repeat(to_numpy(self.draws.items), n_targets, axis=0))
+        items = to_numpy(self.draws.items)
+        return self.ask(np.repeat(items, len(self.items) // len(items), axis=0))
 
     def estimate(self):
         """The Estimate (B,) when the scores are recorded."""
-        shape = (len(self.draws.items), -1, self.n)
-        observed = asarray(self.observed.reshape(shape))
+        observed = asarray(self.observed.reshape(len(self.draws.items), -1, self.n))
         found = self.method.estimate(self.learned, self.draws, observed)
         return Estimate(*(None if end is None else to_numpy(end).ravel() for end in found))
 
@@ -88,15 +87,12 @@ def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     """
     drawn = {} if drawn is None else drawn
     key = (method.learn, method.start or method.draw, method.stream)
-    if key not in drawn and method.start:
-        size = (n_targets, n_items + 2 * n)
-        uniform = np.concatenate([rng.random(size) for rng in rngs])
+    if method.start and key not in drawn:
+        uniform = np.concatenate([rng.random((n_targets, n_items + 2 * n)) for rng in rngs])
         drawn[key] = method.start(learned, uniform, n)
     elif key not in drawn:
         drawn[key] = draws_of(method, learned, n, rngs, n_items)
-    if method.start:
-        return drawn[key]
-    return OneRound(method, learned, drawn[key], n_targets)
+    return drawn[key] if method.start else OneRound(method, learned, drawn[key], n_targets)
 
 
 def draws_of(method, learned, n, rngs, n_items):
@@ -216,11 +212,11 @@ METHODS = {
     ),
     "sequential_stratification": Method(
         "sequential stratification", RANDOM, "none", "SequentialStratification",
-        forecast.learn_model, start=sequential.SequentialStratification, takes_gaps=True,
+        forecast.working_model, start=sequential.SequentialStratification, takes_gaps=True,
     ),
     "imputation": Method(
         "imputation", ACROSS, "unbounded", "SequentialStratification",
-        forecast.learn_model, None, sequential.imputation, sequential.SequentialStratification,
+        forecast.working_model, None, sequential.imputation, sequential.SequentialStratification,
         takes_gaps=True,
     ),
 }  # fmt: skip

@@ -69,16 +69,17 @@ class Scores:
         return bool(np.isnan(self.values).any())
 
     def check_complete(self):
-        """Raise a ValueError that names models and items where scores of targets are missing."""
-        gaps = np.isnan(self.values)
-        if gaps.any():
-            rows = gaps.any(axis=1)
-            columns = gaps.any(axis=0)
-            raise ValueError(
-                f"a target model needs all its scores; of {self.name} {gaps.sum()} are missing, "
-                f"those of {_some(self.models[rows])} on {_some(self.items[columns])}; leave out "
-                "those models or those items by select, or use the models as sources"
-            )
+        """Raise a ValueError that names the model, and some of the items, where a score is missing.
+
+        Those of targets may not be.
+        """
+        for model, gaps in zip(self.models, np.isnan(self.values)):
+            if gaps.any():
+                raise ValueError(
+                    f"model {model} is a target, of which every score is needed, but lacks "
+                    f"{gaps.sum()} of {self.n_items}: {_some(self.items[gaps])}; leave out the "
+                    "model or these items by select, or take the model as a source"
+                )
 
     def select(self, models=None, items=None):
         """The Scores of some models and some items, given by index or mask (None: all).
@@ -139,19 +140,15 @@ def _check(values, models, items):
             f"{len(wrong)} of {values.size} scores lie outside [0, 1], the first at model "
             f"{models[row]}, item {items[column]} (value {values[row, column]:g}); scale them"
         )
-    for axis, what, names in ((1, "models", models), (0, "items", items)):
-        empty = np.isnan(values).all(axis=axis)
-        if empty.any():
-            raise ValueError(
-                f"no score at all is there for {_some(np.asarray(names)[empty])}: "
-                f"leave out those {what}"
-            )
+    gaps = np.isnan(values)
+    for what, names, lacking in (("models", models, gaps), ("items", items, gaps.T)):
+        empty = np.array(names)[lacking.all(axis=1)]
+        if len(empty):
+            raise ValueError(f"{what} without any score: {_some(empty)}; leave them out")
 
 
 def _some(names):
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 def _names(field, names, length, prefix):
@@ -162,8 +159,7 @@ def _names(field, names, length, prefix):
     twice = np.unique(names[pd.Series(names).duplicated()])
     if len(twice):
         raise ValueError(
-            f"{field} must be unique, but {len(twice)} names occur more than once: "
-            f"{', '.join(twice[:3])}"
+            f"{field} must be unique, but {len(twice)} names occur more than once: {_some(twice)}"
         )
     return names
 
@@ -177,8 +173,8 @@ def _labels(field, labels, names, of):
         lacking = [name for name in names if name not in labels.index]
         if lacking:
             raise ValueError(
-                f"{field} is a Series without {len(lacking)} of the {of} in its index, the first "
-                f"is {lacking[0]}; give a list where the order says whose they are"
+                f"{field} is a Series without {len(lacking)} of the {of} in its index: "
+                f"{_some(lacking)}; give a list where the order says whose they are"
             )
         labels = labels.loc[list(names)]
     labels = np.asarray(labels)
@@ -198,8 +194,7 @@ def _dates(dates, models):
             dates = dates.astype("datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
-    unknown = np.isnan(dates)
-    if unknown.any():
-        lacking = f"{unknown.sum()} models, the first is {models[unknown.argmax()]}"
-        raise ValueError(f"dates lack one for {lacking}")
+    lacking = np.array(models)[np.isnan(dates)]
+    if len(lacking):
+        raise ValueError(f"models without a date: {_some(lacking)}")
     return dates

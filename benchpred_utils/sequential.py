@@ -93,66 +93,61 @@ class SequentialStratification(Rounds):
         if np.min(floor) < 0:
             raise ValueError(f"floor is {floor}; it must be 0 or more")
         self.n = n
-        self.floor = floor
+        self.uniform = uniform
         self.one_each = 2 * n <= n_items
+        self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
         self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
-        ends = np.ceil(len(self.draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
-        self.ends = np.unique(ends.astype(int))[1:]  # rounds grow: at first there is most to learn
-        self.jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
-        self.offset = uniform[:, :rounds]  # of the cells used: any numbers will do
-        self.u = uniform[:, n_items:]
+        ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
+        self.ends = np.unique(np.ceil(ends).astype(int))  # at first there is most to learn
         self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
-        self.cell = np.full(self.jitter.shape, -1)  # in order of closing; -1: open
-        self.g = np.zeros(self.jitter.shape)  # as in the estimate, fixed when the cell was closed
-        self.q = np.zeros(self.jitter.shape)  # probability of being drawn from the cell
+        self.cell = np.full((len(uniform), n_items), -1)  # in order of closing; -1: open
+        self.g = np.zeros(self.cell.shape)  # as in the estimate, fixed when the cell was closed
+        self.q = np.zeros(self.cell.shape)  # probability of being drawn from the cell
         self.use(model)
 
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         before = self.cell.max() + 1
-        number = np.searchsorted(self.ends, before, side="right")
+        number = (self.ends <= before).sum()
         size = self.ends[number] - before
         left = len(self.draws) - before
-        used = (np.arange(size) + self.offset[:, [number]]) * (left / size)  # spread evenly
+        offset = self.uniform[:, [number]]  # any number will do
+        used = (np.arange(size) + offset) * (left / size)  # spread evenly
         waits = np.ones((len(used), left + 1), dtype=bool)  # the last is no cell: what is closed
         np.put_along_axis(waits, used.astype(int), False, axis=1)
         label = before + waits.argsort(axis=1, kind="stable").argsort(axis=1)  # order of closing
         order, g, w = self._open_items()
-        cells = _cells(w, self.mass[label[:, :-1]])
+        cells = _cells(np.take_along_axis(w, order, axis=1), self.mass[label[:, :-1]])
         row, place = np.nonzero(~np.take_along_axis(waits, cells, axis=1))
-        label = label[row, cells[row, place]]
         item = order[row, place]
-        w = w[row, place]
-        cell = row * size + label - before  # numbers all rows' cells in order
+        w = w[row, item]
+        label = label[row, cells[row, place]]
+        cell = row * size + label - before  # numbers all rows' cells, in order
         mass = np.bincount(cell, w)[cell]
         self.cell[row, item] = label
-        self.g[row, item] = g[row, place]
+        self.g[row, item] = g[row, item]
         self.q[row, item] = self.draws[label] * w / mass
         start = np.searchsorted(cell, cell)  # the place of the cell's first item
+        u = self.uniform[:, g.shape[1] :]
         if self.one_each:  # the item at which the sum of w passes the share u of the cell's
             upto = np.cumsum(w)
-            comes_late = upto - (upto - w)[start] <= self.u[row, label] * mass
+            comes_late = upto - (upto - w)[start] <= u[row, label] * mass
         else:
-            comes_late = self.u[row, item]
+            comes_late = u[row, item]
         item = item[np.lexsort([comes_late, cell])]
         is_drawn = np.arange(len(item)) < start + self.draws[label]
         return self.ask(item[is_drawn].reshape(len(waits), -1))
 
     def _open_items(self):
-        """The open items in order of g; g as the estimate takes it, and w: 0 where none is left."""
-        seen = self.observed.shape[1]
-        self.known = np.pad(self.known, ((0, 0), (0, 1)), constant_values=seen)
+        """The open items in order of g; then (B, N) g, as in the estimate, and w, 0 where closed."""
+        self.known = np.insert(self.known, len(self.known[0]), self.observed.shape[1], axis=1)
         g = self.forecast.predict(self.items, self.observed)
+        jitter = 0.01 * (self.uniform[:, : g.shape[1]] - 0.5)  # items alike in g change places
         is_open = self.cell < 0
         most = is_open.sum(axis=1).max()
-        order = np.argsort(np.where(is_open, g + self.jitter, 2.0), axis=1)[:, :most]
-        if self.one_each:
-            w = np.sqrt(g * (1 - g)) + self.floor
-        else:
-            g = np.zeros(g.shape)
-            w = np.ones(g.shape)
-        w = np.where(is_open, w, 0.0)
-        return order, np.take_along_axis(g, order, axis=1), np.take_along_axis(w, order, axis=1)
+        order = np.argsort(np.where(is_open, g + jitter, 2.0), axis=1)[:, :most]
+        g = g * self.one_each
+        return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor)
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
@@ -194,7 +189,8 @@ class SequentialStratification(Rounds):
         cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
         e = (s - g) / q
         value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
-        share = s.var(axis=1) / (s.var(axis=1) + (s * (1 - s)).mean(axis=1) + 1e-12) / n_items**2
+        mean = s.mean(axis=1)
+        share = s.var(axis=1) / (mean * (1 - mean) + 1e-12) / n_items**2
         if self.one_each:
             least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / 2
             return Estimate(value, *stratified_interval(value, s, g, q, n_items, least))
@@ -252,7 +248,7 @@ def _cells(w, mass):
     ends = np.cumsum(mass, axis=1)
     starts = (upto - w) / upto[:, -1:] + b
     ends = ends / ends[:, -1:] + b
-    cell = np.searchsorted(ends.ravel(), starts.ravel(), side="right").reshape(w.shape) - b * m
+    cell = np.searchsorted(ends.ravel(), starts, side="right") - b * m
     place = np.arange(w.shape[1])
     is_open = w > 0
     least = m - is_open.sum(axis=1, keepdims=True) + place  # no cell is left without an item:

@@ -132,7 +132,6 @@ def test_gaps_are_filled_with_what_the_fit_expects(rng):
     gaps = rng.random(scores.shape) < 0.2
     with_gaps = np.where(gaps, np.nan, scores)
     with_gaps[:, 0] = np.where(np.arange(30) < 29, 1, np.nan)
-    with_gaps[:, 1] = np.nan  # of an item without any score, an array may hold it
     p = probabilities(irt.fit_2pl(with_gaps, 1))
     p[29, 0] = 1  # on which all that is known agrees stays so
     found = irt.filled(with_gaps)

@@ -24,11 +24,11 @@ def bad(value):
         (dict(values=np.ones((2, 1))), r"at least 1 x 2 of them, but their shape is \(2, 1\)"),
         (
             dict(values=[[0, 1], [np.nan, np.nan]]),
-            "no score at all is there for model-1: leave out those models",
+            "models without any score: model-1; leave them out",
         ),
         (
             dict(values=np.where(np.arange(6) < 1, OK[:, :1], np.nan)),
-            "no score at all is there for item-1, item-2, item-3 and 2 more: leave out those items",
+            "items without any score: item-1, item-2, item-3, ...; leave them out",
         ),
         (dict(values=bad(1.5)), r"outside \[0, 1\].*model model-1, item item-2 \(value 1.5\)"),
         (dict(values=bad(-0.1)), r"outside \[0, 1\]"),
@@ -41,7 +41,7 @@ def bad(value):
         (dict(values=OK, dates=["2024-01-01", "soon"]), "dates must be ranks or ISO dates"),
         (
             dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]),
-            "dates lack one for 1 models, the first is b",
+            "models without a date: b",
         ),
     ],
 )
@@ -81,19 +81,15 @@ def test_scores_may_be_missing():
     assert part.domains.tolist() == ["x", "x"]
     assert not part.has_gaps
     part.check_complete()
-    with pytest.raises(
-        ValueError, match="no score at all is there for item-1: leave out those items"
-    ):
+    with pytest.raises(ValueError, match="items without any score: item-1; leave them out"):
         scores.select(models=[0])
-    with pytest.raises(ValueError, match="no score at all is there for model-1"):
+    with pytest.raises(ValueError, match="models without any score: model-1"):
         Scores([[0, 1, 1], [np.nan, np.nan, 1]]).select(items=[0, 1])
 
 
 def test_who_lacks_what_is_said():
     scores = Scores(GAPS, name="mine")
-    with pytest.raises(
-        ValueError, match="of mine 2 are missing, those of model-0, model-1 on item-1, i"
-    ):
+    with pytest.raises(ValueError, match="model model-0 is a target.*lacks 1 of 4: item-1; leave"):
         scores.check_complete()
     Scores(OK).check_complete()
 
@@ -136,7 +132,10 @@ def test_a_series_is_taken_by_its_index():
     "labels, message",
     [
         (dict(domains=pd.Series(["x", "y", "z"])), "domains is a Series without 3 of the items"),
-        (dict(dates=pd.Series({"a": 1})), "dates is a Series without 1 of the models.*is b; give"),
+        (
+            dict(dates=pd.Series({"a": 1})),
+            "dates is a Series without 1 of the models in its index: b; give",
+        ),
         (dict(dates=pd.Series([1, 2, 3], ["a", "b", "a"])), "one label for each of the 2 models"),
     ],
 )

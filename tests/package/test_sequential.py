@@ -138,8 +138,8 @@ class Changed(sequential.SequentialStratification):
     def record(self, observed):
         super().record(observed)
         if self.items.shape[1] < self.n:
-            uniform = np.concatenate([self.jitter / 0.01 + 0.5, self.u], axis=1)
-            later = sequential.SequentialStratification(self.forecast.model, uniform, self.n, 3)
+            model = self.forecast.model
+            later = sequential.SequentialStratification(model, self.uniform, self.n, 3)
             later.restore(self.state())
             later.use(forecast.working_model(rasch(3, self.g.shape[1], seed=11)))
             vars(self).update(vars(later))
