@@ -122,12 +122,12 @@ def logistic_map(x, offset, observed, ridge):
     """
     xp = array_module(x)
     k = x.shape[2]
-    products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], k * k)
     beta = xp.zeros((*observed.shape[:2], k))
     logits = xp.broadcast_to(offset[:, None, :], observed.shape)
     for _ in range(200 if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
-        hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
+        weighted = (p * (1 - p))[..., None] * x[:, None]
+        hessian = weighted.swapaxes(2, 3) @ x[:, None] + ridge * xp.eye(k)
         gradient = (p - observed) @ x + ridge * beta
         step = xp.linalg.solve(hessian, gradient[..., None])[..., 0]
         change = step @ x.swapaxes(1, 2)
@@ -173,12 +173,11 @@ def learn_irt(source, n):
     over the sources of the variance of a source's scores; lambda = b^2 / (sigma^2/(4n) + b^2).
     Raises ValueError for one source.
     """
-    xp = array_module(source)
     if len(source) < 2:
         raise ValueError(
             "one source model isn't enough: some are left out of the fit to see how far it is off"
         )
-    items = fit_2pl(source[xp.arange(len(source)) % 5 > 0]).items
+    items = fit_2pl(source[np.arange(len(source)) % 5 > 0]).items
     complete = filled(source)
     rows = complete[::5]
     abilities = _abilities(items[None, ::2], rows[None, :, ::2], RIDGE)[0]

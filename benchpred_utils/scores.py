@@ -26,11 +26,10 @@ class Scores:
 
     def __post_init__(self):
         is_frame = isinstance(self.values, pd.DataFrame)
-        models = self.values.index if is_frame and self.models is None else self.models
-        items = self.values.columns if is_frame and self.items is None else self.items
+        rows, columns = self.values.axes if is_frame else (None, None)
         values = _matrix(self.values)
-        models = _names("models", models, values.shape[0], "model-")
-        items = _names("items", items, values.shape[1], "item-")
+        models = _names("model", rows if self.models is None else self.models, len(values))
+        items = _names("item", columns if self.items is None else self.items, len(values.T))
         _check(values, models, items)
         fields = {
             "values": values,
@@ -151,10 +150,11 @@ def _some(names):
     return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
-def _names(field, names, length, prefix):
-    """Unique names, numbered from the prefix where none are given."""
+def _names(what, names, length):
+    """Unique names, such as model-0 and model-1 where none are given."""
     if names is None:
-        return [f"{prefix}{i:0{len(str(length - 1))}d}" for i in range(length)]
+        return [f"{what}-{i:0{len(str(length - 1))}d}" for i in range(length)]
+    field = f"{what}s"
     names = _labels(field, list(map(str, names)), range(length), field)
     twice = np.unique(names[pd.Series(names).duplicated()])
     if len(twice):

@@ -139,7 +139,7 @@ class SequentialStratification(Rounds):
         return self.ask(item[is_drawn].reshape(len(waits), -1))
 
     def _open_items(self):
-        """The open items in order of g; then (B, N) g, as in the estimate, and w, 0 where closed."""
+        """The open items in order of g; then (B, N) g as in the estimate, and w, 0 where closed."""
         self.known = np.insert(self.known, len(self.known[0]), self.observed.shape[1], axis=1)
         g = self.forecast.predict(self.items, self.observed)
         jitter = 0.01 * (self.uniform[:, : g.shape[1]] - 0.5)  # items alike in g change places
