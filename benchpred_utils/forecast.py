@@ -23,7 +23,7 @@ class WorkingModel(NamedTuple):
 
     x: object  # (N, K)
     offset: object  # (N,)
-    sources: object = None  # (M, N): scores of models that the target may be a twin of
+    sources: object = ()  # (M, N): scores of models that the target may be a twin of
 
 
 def working_model(source, n=None):
@@ -70,9 +70,8 @@ class Forecast:
     """
 
     def __init__(self, model, rows):
-        none = np.empty((0, len(model.offset)))
         self.model = model
-        self.sources = none if model.sources is None else model.sources
+        self.sources = np.reshape(model.sources, (-1, len(model.offset)))
         self.seen = None  # how many scores, at the last call
         n_twins = len(DIFFERENCES) * len(self.sources)
         self.log_two = np.tile(np.log([1 - CONSTANT, CONSTANT]), (rows, 1))
@@ -116,7 +115,7 @@ def misfit(model, items, observed, start=10, step=10):
     same scores, so that where the working model is true it exceeds log c with probability 1/c at
     most (Ville; as the regression stands for its mode, about so).
     """
-    forecast = Forecast(model._replace(sources=None), len(items))
+    forecast = Forecast(model._replace(sources=()), len(items))
     before = np.diff(forecast.log_two)[:, 0]
     for t in (*range(start, observed.shape[1], step), observed.shape[1]):
         forecast.predict(items[:, :t], observed[:, :t])

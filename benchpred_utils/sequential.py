@@ -98,7 +98,7 @@ class SequentialStratification(Rounds):
         self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
         self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
-        self.ends = np.unique(np.ceil(ends).astype(int))  # at first there is most to learn
+        self.ends = np.unique(np.ceil(ends).astype(int))  # rounds grow: at first one learns most
         self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
         self.cell = np.full((len(uniform), n_items), -1)  # in order of closing; -1: open
         self.g = np.zeros(self.cell.shape)  # as in the estimate, fixed when the cell was closed

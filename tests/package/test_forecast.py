@@ -20,7 +20,7 @@ from benchpred_utils.irt import fit_2pl, sigmoid
 NOTHING = np.zeros((1, 0), dtype=int), np.zeros((1, 0))  # no items, no scores
 
 
-def sure_of(p, n_items=20, sources=None):
+def sure_of(p, n_items=20, sources=()):
     """A working model that no score can move: P(s = 1) = p for every item."""
     return WorkingModel(np.zeros((n_items, 1)), np.full(n_items, logit(p)), sources)
 
@@ -121,7 +121,7 @@ def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
 # --- the mixture ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sources", [None, np.zeros((0, 20))])
+@pytest.mark.parametrize("sources", [(), np.zeros((0, 20))])
 def test_scores_that_contradict_the_regression_bring_the_own_rate_to_the_fore(sources):
     """Four wrong answers where it is sure by .9: weights .8 (.1)^4 and .2 (.5)^4."""
     forecast = Forecast(sure_of(0.9, sources=sources), 1)
@@ -175,7 +175,7 @@ def test_what_weighs_a_score_was_forecast_before_it_and_other_rows_do_not_matter
 
 def test_the_weights_are_those_of_the_forecasts_at_the_calls_before(matrix):
     """Of the regression and the own rate, by hand; without sources, so without twins."""
-    model = working_model(matrix[:20])._replace(sources=None)
+    model = working_model(matrix[:20])._replace(sources=())
     s = matrix[25]
     forecast = Forecast(model, 1)
     log_weight = np.log([0.8, 0.2])
