@@ -39,10 +39,9 @@ def working_model(source, n=None):
     residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I). Where a
     source's score is missing (NaN) its residual is 0, and p stands for it.
     """
-    fit = irt.fit_2pl(source, 1)
     source = to_numpy(source)
-    a, b = to_numpy(fit.items).T
-    theta = to_numpy(fit.abilities)
+    theta, items = irt.fit_2pl(source, 1)
+    a, b = items.T
     p = irt.sigmoid(theta * a + b)
     source = np.where(np.isnan(source), p, source)
     _, size, v = np.linalg.svd((source - p) / (p * (1 - p) + 0.1), full_matrices=False)

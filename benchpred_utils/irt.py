@@ -122,12 +122,12 @@ def logistic_map(x, offset, observed, ridge):
     """
     xp = array_module(x)
     k = x.shape[2]
+    products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], k * k)
     beta = xp.zeros((*observed.shape[:2], k))
     logits = xp.broadcast_to(offset[:, None, :], observed.shape)
     for _ in range(200 if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
-        weighted = (p * (1 - p))[..., None] * x[:, None]
-        hessian = weighted.swapaxes(2, 3) @ x[:, None] + ridge * xp.eye(k)
+        hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
         gradient = (p - observed) @ x + ridge * beta
         step = xp.linalg.solve(hessian, gradient[..., None])[..., 0]
         change = step @ x.swapaxes(1, 2)
@@ -258,22 +258,22 @@ def learn_metabench(source, n):
     sources that made them so. (Fitted on other sources than the items, its bias all but vanishes.)
     """
     checked_budget(source.shape[1], n)
-    abilities, items = fit_2pl(source, 1)
-    source = filled(source)
     xp = array_module(source)
-    quantiles = xp.quantile(abilities, (xp.arange(n) + 0.5) / n)
+    source = to_numpy(source)
+    abilities, items = fit_2pl(source, 1)
+    quantiles = np.quantile(abilities, (np.arange(n) + 0.5) / n)
     p = _predicted(quantiles[:, None], items)  # (n, N)
     information = items[:, 0] ** 2 * p * (1 - p)
-    core = _distinct(to_numpy(-information))
-    index = xp.asarray(core)
-    core_items = items[index]
+    core = _distinct(-information)
+    core_items = items[core]
     splines = slow_import("sklearn.preprocessing").SplineTransformer(
         knots=KNOTS, extrapolation="linear"
     )
     ridge = slow_import("sklearn.linear_model").RidgeCV(10.0 ** np.arange(-4, 5))
     accuracy = slow_import("sklearn.pipeline").make_pipeline(splines, ridge)
-    terms = _read(core_items, source[None, :, index])[0]  # a source is read as a target will be
-    return Metabench(core, core_items, accuracy.fit(terms, to_numpy(source.mean(axis=1))))
+    source = filled(source)
+    terms = _read(core_items, source[None, :, core])[0]  # a source is read as a target will be
+    return Metabench(core, xp.asarray(core_items), accuracy.fit(terms, source.mean(axis=1)))
 
 
 def metabench_items(learned, n, rng):
