@@ -1,6 +1,7 @@
 """The score matrix S(F', D'): an immutable record that has checked itself."""
 
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -30,19 +31,22 @@ class Scores:
         values = _matrix(self.values)
         models = _names("model", rows if self.models is None else self.models, len(values))
         items = _names("item", columns if self.items is None else self.items, len(values.T))
-        _check(values, models, items)
-        fields = {
-            "values": values,
-            "models": models,
-            "items": items,
-            "domains": _labels("domains", self.domains, items, "items"),
-            "dates": _dates(_labels("dates", self.dates, models, "models"), models),
-        }
+        self._set(
+            values=values,
+            models=models,
+            items=items,
+            domains=_labels("domains", self.domains, items, "items"),
+            dates=_dates(_labels("dates", self.dates, models, "models"), models),
+        )
+
+    def _set(self, **fields):
+        """Check the scores and set the fields, which are frozen for everyone else."""
+        _check(fields["values"], fields["models"], fields["items"])
         for field, value in fields.items():
             if value is not None:
                 value = np.array(value)  # a copy, so that nobody else holds a way to change it
                 value.flags.writeable = False
-            object.__setattr__(self, field, value)  # the way to set what is frozen
+            object.__setattr__(self, field, value)
 
     @property
     def n_models(self):
@@ -88,14 +92,15 @@ class Scores:
         """
         rows = _positions("models", models, self.n_models, 1)
         columns = _positions("items", items, self.n_items, 2)
-        return replace(
-            self,
+        part = copy(self)  # names and labels need no second check
+        part._set(
             values=self.values[np.ix_(rows, columns)],
             models=self.models[rows],
             items=self.items[columns],
             domains=None if self.domains is None else self.domains[columns],
             dates=None if self.dates is None else self.dates[rows],
         )
+        return part
 
     def __repr__(self):
         return f"Scores({self.name!r}: {self.n_models} models x {self.n_items} items)"
