@@ -81,10 +81,13 @@ def run_experiment(
     One row per method, trial and target model: benchmark, method, split, budget, trial, model,
     truth, estimate, lower, upper (NaN where a method has no interval). `budget` is a number of
     items, or a fraction of N when it is a float below 1. `source` and `target` (Scores of the same
-    items) replace `scores` and `split`. Methods with the same draw and stream see the same core
-    sets. The same seed gives the same records whatever `n_jobs` and the joblib backend are.
-    Raises ValueError when a method, split or budget is not there to be had, TypeError for scores
-    that are no Scores.
+    items) replace `scores` and `split`. Sources may lack scores (NaN), targets may not: the
+    recommended method, its imputation, p-IRT, gp-IRT and metabench learn from those that are there,
+    all others from a matrix that is filled with what a 2PL expects (`Method.learned`). Methods with
+    the same draw and stream see the same core sets. The same seed gives the same records whatever
+    `n_jobs` and the joblib backend are.
+    Raises ValueError when a method, split or budget is not there to be had, or a target lacks a
+    score, TypeError for scores that are no Scores.
     """
     experiment = _checked(scores, methods, split, budget, seed, source, target)
     if trials < 1:
@@ -131,6 +134,7 @@ class _Experiment:
             return records
 
     def _run_split(self, source, target, trials):
+        target.check_complete()
         source = asarray(source.values)
         rows = np.tile(np.arange(target.n_models), len(trials))[:, None]
         learned = {}
@@ -138,7 +142,7 @@ class _Experiment:
         records = []
         for name, method in self.methods.items():
             if method.learn not in learned:
-                learned[method.learn] = method.learn(source, self.n)
+                learned[method.learn] = method.learned(source, self.n)
             rngs = [self.rng(trial, method.stream) for trial in trials]
             size = (target.n_items, target.n_models)
             rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)

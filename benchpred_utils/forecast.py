@@ -23,33 +23,31 @@ class WorkingModel(NamedTuple):
 
     x: object  # (N, K)
     offset: object  # (N,)
-    sources: object = None  # (M, N): scores of models that the target may be a twin of
+    sources: object = ()  # (M, N): scores of models that the target may be a twin of
 
 
-def working_model(source):
+def working_model(source, n=None):
     """What the sources (M, N) say of the items, as the prior of a new target; K = 8.
+
+    It is the same for every budget n.
 
     logit P(s = 1) = a theta + beta b + gamma + 0.8 f delta. a and b are the slopes and intercepts
     of a 2PL fitted to the sources; theta ~ N(mean, variance) of their abilities. beta ~ N(1, 0.5^2)
     and gamma ~ N(0, 1.5^2) let the target's own scores say that what is hard for the sources is
     less so for it (beta < 1: down to not at all), or that all is easier. They are wide by intent:
     on a logit scale 1.5 takes 50% to 82%. f are the first five principal components of the 2PL's
-    residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I).
+    residuals (s - p)/(p (1 - p) + 0.1), where sources are strong together; delta ~ N(0, I). Where a
+    source's score is missing (NaN) its residual is 0, and p stands for it.
     """
-    fit = irt.fit_2pl(source, 1)
     source = to_numpy(source)
-    a, b = to_numpy(fit.items).T
-    theta = to_numpy(fit.abilities)
+    theta, items = irt.fit_2pl(source, 1)
+    a, b = items.T
     p = irt.sigmoid(theta * a + b)
+    source = np.where(np.isnan(source), p, source)
     _, size, v = np.linalg.svd((source - p) / (p * (1 - p) + 0.1), full_matrices=False)
     f = v[:COMPONENTS].T * size[:COMPONENTS] / len(source) ** 0.5
     x = np.column_stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5), 0.8 * f])
     return WorkingModel(x, a * theta.mean() + b, source)
-
-
-def learn_model(source, n):
-    """The `working_model`, whatever the budget."""
-    return working_model(source)
 
 
 def predict(model, items, observed):
@@ -71,14 +69,12 @@ class Forecast:
     """
 
     def __init__(self, model, rows):
-        none = np.empty((0, len(model.offset)))
         self.model = model
-        self.sources = none if model.sources is None else model.sources
-        self.seen = 0
-        self.own_rate = None
+        self.sources = np.reshape(model.sources, (-1, len(model.offset)))
+        self.seen = None  # how many scores, at the last call
         n_twins = len(DIFFERENCES) * len(self.sources)
         self.log_two = np.tile(np.log([1 - CONSTANT, CONSTANT]), (rows, 1))
-        self.log_all = np.tile(np.log([1 - TWIN, *[TWIN / max(n_twins, 1)] * n_twins]), (rows, 1))
+        self.log_all = np.tile(np.log([1 - TWIN, *np.full(n_twins, TWIN) / n_twins]), (rows, 1))
 
     def predict(self, items, observed):
         """g (B, N) given the scores observed (B, t) on items (B, t), those given before among them.
@@ -86,7 +82,7 @@ class Forecast:
         The new ones weigh the experts by what was forecast at the call before.
         """
         rows, t = observed.shape
-        if self.own_rate is not None:
+        if self.seen is not None:
             self._weigh(items[:, self.seen :], observed[:, self.seen :])
         self.seen = t
         self.regression = predict(self.model, items, observed)
@@ -98,18 +94,16 @@ class Forecast:
         rest = 1 - copied.sum(axis=1, keepdims=True)
         return np.clip(copied @ self.sources + rest * self.mixture, LEAST, 1 - LEAST)
 
-    def _weigh(self, items, observed):
-        regression = np.take_along_axis(self.regression, items, axis=1)
-        own_rate = np.broadcast_to(self.own_rate, items.shape)
+    def _weigh(self, items, s):
         mixture = np.take_along_axis(self.mixture, items, axis=1)
         sources = self.sources[:, items].swapaxes(0, 1)[:, None]  # (B, 1, M, r)
         d = DIFFERENCES[..., None]
-        twins = (1 - d) * sources + d * mixture[:, None, None]
-        two = np.stack([regression, own_rate], axis=1)
-        twins = twins.reshape(len(items), self.log_all.shape[1] - 1, items.shape[1])
-        every = np.concatenate([mixture[:, None], twins], axis=1)
-        self.log_two += _log_likelihood(observed[:, None], two)
-        self.log_all += _log_likelihood(observed[:, None], every)
+        twins = _log_likelihood(s[:, None, None], (1 - d) * sources + d * mixture[:, None, None])
+        regression = np.take_along_axis(self.regression, items, axis=1)
+        self.log_two[:, 0] += _log_likelihood(s, regression)
+        self.log_two[:, 1] += _log_likelihood(s, self.own_rate)
+        self.log_all[:, 0] += _log_likelihood(s, mixture)
+        self.log_all[:, 1:] += twins.reshape(len(s), -1)
 
 
 def misfit(model, items, observed, start=10, step=10):
@@ -120,7 +114,7 @@ def misfit(model, items, observed, start=10, step=10):
     same scores, so that where the working model is true it exceeds log c with probability 1/c at
     most (Ville; as the regression stands for its mode, about so).
     """
-    forecast = Forecast(model._replace(sources=None), len(items))
+    forecast = Forecast(model._replace(sources=()), len(items))
     before = np.diff(forecast.log_two)[:, 0]
     for t in (*range(start, observed.shape[1], step), observed.shape[1]):
         forecast.predict(items[:, :t], observed[:, :t])

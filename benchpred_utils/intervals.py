@@ -34,7 +34,7 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     spread = mean * (1 - mean)
     known = spread > 1e-9  # a weighted mean of ones is 1 but for rounding
     k = xp.where(known, variance / xp.where(known, spread, 1.0), plain)
-    step = step * xp.minimum(k, plain + 0 * k)
+    step = step * xp.clip(k, None, plain)
     k = k * float(stdtrit(df, 0.5 + level / 2)) ** 2
     value = xp.clip(value, 0.0, 1.0)
     ends = []
@@ -85,20 +85,18 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     n = observed.shape[-1]
     if n < 3:
         return xp.zeros_like(value), xp.ones_like(value)
-    x = _centred(1 / xp.arange(1.0, n + 1))
-    e = _centred((observed - g) / q)
+    x = 1 / xp.arange(1.0, n + 1)
+    x = x - xp.mean(x)
+    e = (observed - g) / q
+    e = e - xp.mean(e, axis=-1, keepdims=True)
     slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
     square = (e - slope[..., None] * x) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
-    variance = xp.maximum(total * n / (n - 2) / n_items**2, least + 0 * total)
+    variance = xp.clip(total * n / (n - 2) / n_items**2, least, None)
     is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
     value = xp.where(is_equal, observed[..., 0], value)
     return sample_interval(value, variance, mean, n, n_items, n - 2)
-
-
-def _centred(x):
-    return x - array_module(x).mean(x, axis=-1, keepdims=True)
 
 
 def ess_of_width(value, width, n, n_items):

@@ -40,9 +40,9 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
     """The joint posterior mode of the 2PL with standard normal priors, from scores (M, N).
 
     It maximises sum s log p + (1 - s) log(1 - p) - |theta|^2/2 - |a|^2/2 - |b - mean b|^2/2 over
-    all theta, a and b: a TwoPL.  SciPy's L-BFGS-B on the host, in one thread (rounding differs with
-    their number), from the singular vectors of the residuals, until a step gains less than
-    `tolerance` of the log posterior.
+    all theta, a and b, the first sum over the scores that are not missing (NaN): a TwoPL.  SciPy's
+    L-BFGS-B on the host, in one thread (rounding differs with their number), from the singular
+    vectors of the residuals, until a step gains less than `tolerance` of the log posterior.
     """
     xp = array_module(scores)
     scores = to_numpy(scores)
@@ -61,13 +61,13 @@ def _start(scores, dims):
     b are the logits of the item means p, theta and a the first singular vectors of
     (s - p)/(p (1 - p) + 0.1), each with the sign that makes the mean slope positive.
     """
-    p = (scores.sum(axis=0) + 1) / (len(scores) + 2)
-    residuals = (scores - p) / (p * (1 - p) + 0.1)
+    p = (np.nansum(scores, axis=0) + 1) / (np.isfinite(scores).sum(axis=0) + 2)
+    residuals = np.nan_to_num((scores - p) / (p * (1 - p) + 0.1))  # 0 where a score is missing
     u, size, vt = np.linalg.svd(residuals, full_matrices=False)
-    root = np.sqrt(size[:dims])
-    sign = np.where(vt[:dims].sum(axis=1) < 0, -1, 1)
-    models = np.column_stack([u[:, :dims] * root * sign, np.ones(len(scores))])
-    items = np.column_stack([vt[:dims].T * root * sign, np.log(p / (1 - p))])
+    v = vt[:dims]
+    root = np.sqrt(size[:dims]) * np.where(v.sum(axis=1) < 0, -1, 1)
+    models = np.column_stack([u[:, :dims] * root, np.ones(len(scores))])
+    items = np.column_stack([v.T * root, np.log(p / (1 - p))])
     return np.concatenate([models, items])
 
 
@@ -84,15 +84,34 @@ def _objective(flat, scores):
     p = sigmoid(logits)
     loss = np.maximum(logits, 0.0) - scores * logits - np.log(np.maximum(p, 1 - p))
     slope = p - scores
+    gaps = np.isnan(scores)
+    loss[gaps] = 0.0
+    slope[gaps] = 0.0
     gradient = prior + np.concatenate([slope @ items, slope.T @ models])
     gradient[:n_models, -1] = 0.0
     return loss.sum() + (prior**2).sum() / 2, gradient.ravel()
 
 
+def filled(scores):
+    """Scores (M, N) with what a one-dimensional 2PL expects where one is missing (NaN).
+
+    But within the range of the item's other scores: on which all agree stays so. The scores
+    themselves are given back where none is missing.
+    """
+    xp = array_module(scores)
+    gaps = xp.isnan(scores)
+    if not gaps.any():
+        return scores
+    least = xp.where(gaps, 1.0, scores).min(axis=0)
+    most = xp.where(gaps, 0.0, scores).max(axis=0)
+    p = _predicted(*fit_2pl(scores, 1))
+    return xp.where(gaps, xp.clip(p, least, most), scores)
+
+
 # --- one side of it: logistic regressions ---------------------------------------------------------
 
 
-def logistic_map(x, offset, observed, ridge, limit=200):
+def logistic_map(x, offset, observed, ridge):
     """Penalised logistic regressions of observed (T, P, n) on x (T, n, K) with offsets (T, n).
 
     Each beta of (T, P, K) minimises sum log(1 + e^l) - s l + ridge |beta|^2/2, l = x beta + offset;
@@ -106,7 +125,7 @@ def logistic_map(x, offset, observed, ridge, limit=200):
     products = (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:2], k * k)
     beta = xp.zeros((*observed.shape[:2], k))
     logits = xp.broadcast_to(offset[:, None, :], observed.shape)
-    for _ in range(limit if observed.shape[2] else 0):  # without scores, 0 is the minimum
+    for _ in range(200 if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
         hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
         gradient = (p - observed) @ x + ridge * beta
@@ -154,17 +173,17 @@ def learn_irt(source, n):
     over the sources of the variance of a source's scores; lambda = b^2 / (sigma^2/(4n) + b^2).
     Raises ValueError for one source.
     """
-    xp = array_module(source)
     if len(source) < 2:
         raise ValueError(
             "one source model isn't enough: some are left out of the fit to see how far it is off"
         )
-    items = fit_2pl(source[xp.arange(len(source)) % 5 > 0]).items
-    rows = source[::5]
+    items = fit_2pl(source[np.arange(len(source)) % 5 > 0]).items
+    complete = filled(source)
+    rows = complete[::5]
     abilities = _abilities(items[None, ::2], rows[None, :, ::2], RIDGE)[0]
     errors = _predicted(abilities, items[1::2]).mean(axis=1) - rows[:, 1::2].mean(axis=1)
     bias_square = float(abs(errors).mean()) ** 2
-    variance = float(source.var(axis=1).mean()) / (4 * n)
+    variance = float(complete.var(axis=1).mean()) / (4 * n)
     return ItemModel(fit_2pl(source).items, bias_square / (variance + bias_square))
 
 
@@ -239,21 +258,22 @@ def learn_metabench(source, n):
     sources that made them so. (Fitted on other sources than the items, its bias all but vanishes.)
     """
     checked_budget(source.shape[1], n)
-    abilities, items = fit_2pl(source, 1)
     xp = array_module(source)
-    quantiles = xp.quantile(abilities, (xp.arange(n) + 0.5) / n)
+    source = to_numpy(source)
+    abilities, items = fit_2pl(source, 1)
+    quantiles = np.quantile(abilities, (np.arange(n) + 0.5) / n)
     p = _predicted(quantiles[:, None], items)  # (n, N)
     information = items[:, 0] ** 2 * p * (1 - p)
-    core = _distinct(to_numpy(-information))
-    index = xp.asarray(core)
-    core_items = items[index]
+    core = _distinct(-information)
+    core_items = items[core]
     splines = slow_import("sklearn.preprocessing").SplineTransformer(
         knots=KNOTS, extrapolation="linear"
     )
     ridge = slow_import("sklearn.linear_model").RidgeCV(10.0 ** np.arange(-4, 5))
     accuracy = slow_import("sklearn.pipeline").make_pipeline(splines, ridge)
-    terms = _read(core_items, source[None, :, index])[0]  # a source is read as a target will be
-    return Metabench(core, core_items, accuracy.fit(terms, to_numpy(source.mean(axis=1))))
+    source = filled(source)
+    terms = _read(core_items, source[None, :, core])[0]  # a source is read as a target will be
+    return Metabench(core, xp.asarray(core_items), accuracy.fit(terms, source.mean(axis=1)))
 
 
 def metabench_items(learned, n, rng):

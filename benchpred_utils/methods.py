@@ -35,6 +35,14 @@ class Method:
     estimate: Callable | None = None  # (learned, T draws, observed (T, P, n)) -> Estimate (T, P)
     start: Callable | None = None  # (learned, uniform (B, N + 2n), n[, rounds]) -> Rounds; then
     # `estimate`, if there is one, is another reading of these: (Rounds) -> Estimate (B,)
+    takes_gaps: bool = False  # whether `learn` takes missing scores (NaN) as such
+
+    def learned(self, source, n):
+        """What the method learns of source scores (M, N), of which some may be missing (NaN).
+
+        Where `learn` does not know of such scores, those that a 2PL expects stand for them.
+        """
+        return self.learn(source if self.takes_gaps else irt.filled(source), n)
 
     def read(self, rounds):
         """The Estimate (B,) of rounds that are done."""
@@ -59,13 +67,12 @@ class OneRound(sequential.Rounds):
 
     def next_items(self):
         """All items (B, n), whose scores must then be given to `record`."""
-        n_targets = len(self.items) // len(self.draws.items)
-        return self.ask(np.repeat(to_numpy(self.draws.items), n_targets, axis=0))
+        items = to_numpy(self.draws.items)
+        return self.ask(np.repeat(items, len(self.items) // len(items), axis=0))
 
     def estimate(self):
         """The Estimate (B,) when the scores are recorded."""
-        shape = (len(self.draws.items), -1, self.n)
-        observed = asarray(self.observed.reshape(shape))
+        observed = asarray(self.observed.reshape(len(self.draws.items), -1, self.n))
         found = self.method.estimate(self.learned, self.draws, observed)
         return Estimate(*(None if end is None else to_numpy(end).ravel() for end in found))
 
@@ -80,15 +87,12 @@ def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     """
     drawn = {} if drawn is None else drawn
     key = (method.learn, method.start or method.draw, method.stream)
-    if key not in drawn and method.start:
-        size = (n_targets, n_items + 2 * n)
-        uniform = np.concatenate([rng.random(size) for rng in rngs])
+    if method.start and key not in drawn:
+        uniform = np.concatenate([rng.random((n_targets, n_items + 2 * n)) for rng in rngs])
         drawn[key] = method.start(learned, uniform, n)
     elif key not in drawn:
         drawn[key] = draws_of(method, learned, n, rngs, n_items)
-    if method.start:
-        return drawn[key]
-    return OneRound(method, learned, drawn[key], n_targets)
+    return drawn[key] if method.start else OneRound(method, learned, drawn[key], n_targets)
 
 
 def draws_of(method, learned, n, rngs, n_items):
@@ -184,15 +188,15 @@ METHODS = {
     ),
     "p_irt": Method(
         "p-IRT", ITEM_RESPONSE, "unbounded", "irt_anchors",
-        irt.learn_irt, irt.irt_anchors, irt.p_irt,
+        irt.learn_irt, irt.irt_anchors, irt.p_irt, takes_gaps=True,
     ),
     "gp_irt": Method(
         "gp-IRT", ITEM_RESPONSE, "unbounded", "irt_anchors",
-        irt.learn_irt, irt.irt_anchors, irt.gp_irt,
+        irt.learn_irt, irt.irt_anchors, irt.gp_irt, takes_gaps=True,
     ),
     "metabench": Method(
         "metabench", ITEM_RESPONSE, "unbounded", "metabench_items",
-        irt.learn_metabench, irt.metabench_items, irt.metabench,
+        irt.learn_metabench, irt.metabench_items, irt.metabench, takes_gaps=True,
     ),
     "sort_and_search": Method(
         "Sort & Search", ITEM_RESPONSE, "unbounded", "sorted_by_difficulty",
@@ -208,11 +212,12 @@ METHODS = {
     ),
     "sequential_stratification": Method(
         "sequential stratification", RANDOM, "none", "SequentialStratification",
-        forecast.learn_model, start=sequential.SequentialStratification,
+        forecast.working_model, start=sequential.SequentialStratification, takes_gaps=True,
     ),
     "imputation": Method(
         "imputation", ACROSS, "unbounded", "SequentialStratification",
-        forecast.learn_model, None, sequential.imputation, sequential.SequentialStratification,
+        forecast.working_model, None, sequential.imputation, sequential.SequentialStratification,
+        takes_gaps=True,
     ),
 }  # fmt: skip
 OWN_METHODS = ("aipw_cross_fitted", "sequential_stratification", "imputation")  # not the field's

@@ -12,11 +12,13 @@ class Scores:
     """The scores of M models on N items of one benchmark.
 
     A data frame may be given for `values`: its index names the models, its columns the items. A
-    Series of domains or dates is taken by its index, which must hold these names.
-    Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix.
+    Series of domains or dates is taken by its index, which must hold these names. A score may be
+    missing (NaN, or masked), which sources are allowed and targets are not.
+    Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix or
+    a model or an item has no score at all.
     """
 
-    values: np.ndarray  # (n_models, n_items) float64 in [0, 1]; 1 is right
+    values: np.ndarray  # (n_models, n_items) float64 in [0, 1]; 1 is right, NaN missing
     models: np.ndarray | None = None  # (n_models,) unique names; numbered when not given
     items: np.ndarray | None = None  # (n_items,) unique names; numbered when not given
     domains: np.ndarray | None = None  # (n_items,) sub-domain of each item, or None
@@ -25,27 +27,21 @@ class Scores:
 
     def __post_init__(self):
         is_frame = isinstance(self.values, pd.DataFrame)
-        models = self.values.index if is_frame and self.models is None else self.models
-        items = self.values.columns if is_frame and self.items is None else self.items
+        rows, columns = self.values.axes if is_frame else (None, None)
         values = _matrix(self.values)
-        n_models, n_items = values.shape
-        models = _names("models", models, n_models, "model-")
-        items = _names("items", items, n_items, "item-")
-        wrong = np.argwhere(~((values >= 0) & (values <= 1)))
-        if len(wrong):
-            row, column = wrong[0]
-            raise ValueError(
-                f"{len(wrong)} of {values.size} scores are missing (NaN) or outside [0, 1], the "
-                f"first at model {models[row]}, item {items[column]} "
-                f"(value {values[row, column]:g}); drop or complete those items, and scale scores "
-                "to [0, 1]"
-            )
-        domains = _labels("domains", self.domains, items, "items")
-        dates = _checked_dates(self.dates, models)
-        self._set(values=values, models=models, items=items, domains=domains, dates=dates)
+        models = _names("model", rows if self.models is None else self.models, len(values))
+        items = _names("item", columns if self.items is None else self.items, len(values.T))
+        self._set(
+            values=values,
+            models=models,
+            items=items,
+            domains=_labels("domains", self.domains, items, "items"),
+            dates=_dates(_labels("dates", self.dates, models, "models"), models),
+        )
 
     def _set(self, **fields):
-        """Set fields, which are frozen for everyone else."""
+        """Check the scores and set the fields, which are frozen for everyone else."""
+        _check(fields["values"], fields["models"], fields["items"])
         for field, value in fields.items():
             if value is not None:
                 value = np.array(value)  # a copy, so that nobody else holds a way to change it
@@ -64,18 +60,39 @@ class Scores:
 
     @property
     def accuracy(self):
-        """(n_models,) the mean score of each model over all items: the truth to be predicted."""
-        return self.values.mean(axis=1)
+        """(n_models,) the mean of each model's scores, over the items that it has a score of.
+
+        Where none is missing it is the truth to be predicted.
+        """
+        return np.nanmean(self.values, axis=1)
+
+    @property
+    def has_gaps(self):
+        """Whether a score is missing."""
+        return bool(np.isnan(self.values).any())
+
+    def check_complete(self):
+        """Raise a ValueError that names the model, and some of the items, where a score is missing.
+
+        Those of targets may not be.
+        """
+        for model, gaps in zip(self.models, np.isnan(self.values)):
+            if gaps.any():
+                raise ValueError(
+                    f"model {model} is a target, of which every score is needed, but lacks "
+                    f"{gaps.sum()} of {self.n_items}: {_some(self.items[gaps])}; leave out the "
+                    "model or these items by select, or take the model as a source"
+                )
 
     def select(self, models=None, items=None):
         """The Scores of some models and some items, given by index or mask (None: all).
 
-        Raises ValueError when a model or an item is taken twice or is not there, or too few are
-        left.
+        Raises ValueError when a model or an item is taken twice, is not there, or is left without
+        a score, or too few are left.
         """
         rows = _positions("models", models, self.n_models, 1)
         columns = _positions("items", items, self.n_items, 2)
-        part = copy(self)  # what was checked needs no second check
+        part = copy(self)  # names and labels need no second check
         part._set(
             values=self.values[np.ix_(rows, columns)],
             models=self.models[rows],
@@ -118,16 +135,36 @@ def _matrix(values):
     return values
 
 
-def _names(field, names, length, prefix):
-    """Unique names, numbered from the prefix where none are given."""
+def _check(values, models, items):
+    """Raise a ValueError for a score that is none, and for a model or an item without any."""
+    wrong = np.argwhere((values < 0) | (values > 1))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{len(wrong)} of {values.size} scores lie outside [0, 1], the first at model "
+            f"{models[row]}, item {items[column]} (value {values[row, column]:g}); scale them"
+        )
+    gaps = np.isnan(values)
+    for what, names, lacking in (("models", models, gaps), ("items", items, gaps.T)):
+        empty = np.array(names)[lacking.all(axis=1)]
+        if len(empty):
+            raise ValueError(f"{what} without any score: {_some(empty)}; leave them out")
+
+
+def _some(names):
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+
+
+def _names(what, names, length):
+    """Unique names, such as model-0 and model-1 where none are given."""
     if names is None:
-        return [f"{prefix}{i:0{len(str(length - 1))}d}" for i in range(length)]
+        return [f"{what}-{i:0{len(str(length - 1))}d}" for i in range(length)]
+    field = f"{what}s"
     names = _labels(field, list(map(str, names)), range(length), field)
     twice = np.unique(names[pd.Series(names).duplicated()])
     if len(twice):
         raise ValueError(
-            f"{field} must be unique, but {len(twice)} names occur more than once: "
-            f"{', '.join(twice[:3])}"
+            f"{field} must be unique, but {len(twice)} names occur more than once: {_some(twice)}"
         )
     return names
 
@@ -141,8 +178,8 @@ def _labels(field, labels, names, of):
         lacking = [name for name in names if name not in labels.index]
         if lacking:
             raise ValueError(
-                f"{field} is a Series without {len(lacking)} of the {of} in its index, the first "
-                f"is {lacking[0]}; give a list where the order says whose they are"
+                f"{field} is a Series without {len(lacking)} of the {of} in its index: "
+                f"{_some(lacking)}; give a list where the order says whose they are"
             )
         labels = labels.loc[list(names)]
     labels = np.asarray(labels)
@@ -154,8 +191,7 @@ def _labels(field, labels, names, of):
     return labels
 
 
-def _checked_dates(dates, models):
-    dates = _labels("dates", dates, models, "models")
+def _dates(dates, models):
     if dates is None:
         return None
     if dates.dtype.kind not in "iuf":  # not ranks: dates, or text in ISO format
@@ -163,8 +199,7 @@ def _checked_dates(dates, models):
             dates = dates.astype("datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
-    unknown = np.isnan(dates)
-    if unknown.any():
-        lacking = f"{unknown.sum()} models, the first is {models[unknown.argmax()]}"
-        raise ValueError(f"dates lack one for {lacking}")
+    lacking = np.array(models)[np.isnan(dates)]
+    if len(lacking):
+        raise ValueError(f"models without a date: {_some(lacking)}")
     return dates

@@ -16,18 +16,17 @@ class SequentialDraws(Rounds):
     grow with the number of items, 1 + t/40.
     """
 
-    kept = ("items", "observed", "left", "g", "weight")
+    kept = ("items", "observed", "left", "g")
 
-    def __init__(self, model, uniform, half_width, floor=0.3, level=0.95):
+    def __init__(self, model, uniform, half_width, floor=0.3):
         """`uniform` (B, N): independent uniform numbers, all the randomness there is."""
         super().__init__(len(uniform))
         self.model = model
         self.floor = floor
-        self.sequence = BettingSequence(len(uniform), half_width, level)
+        self.sequence = BettingSequence(len(uniform), half_width)
         self.uniform = uniform
-        self.left = np.ones(uniform.shape, dtype=bool)
+        self.left = np.ones(uniform.shape, dtype=bool)  # not recorded yet
         self.g = np.zeros(uniform.shape)
-        self.weight = np.zeros(uniform.shape)
 
     @property
     def finished(self):
@@ -39,43 +38,42 @@ class SequentialDraws(Rounds):
         """Whether all are finished."""
         return bool(self.finished.all())
 
+    @property
+    def weight(self):
+        """(B, N) to which q is proportional."""
+        return np.sqrt(self.g * (1 - self.g)) + self.floor
+
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         t = self.items.shape[1]
         self.g = predict(self.model, self.items, self.observed)
-        self.weight = np.sqrt(self.g * (1 - self.g)) + self.floor
-        left = self.left.copy()
-        drawn = []
+        weight = self.left * self.weight
         for u in self.uniform[:, t : t + 1 + t // 40].T:
-            upto = np.cumsum(left * self.weight, axis=1)
-            drawn.append((upto > u[:, None] * upto[:, -1:]).argmax(axis=1))
-            np.put_along_axis(left, drawn[-1][:, None], False, axis=1)
-        return self.ask(np.stack(drawn, axis=1))
+            upto = np.cumsum(weight, axis=1)
+            item = (upto > u[:, None] * upto[:, -1:]).argmax(axis=1)[:, None]
+            np.put_along_axis(weight, item, 0.0, axis=1)
+            self.ask(item)
+        return self.items[:, t:]
 
     def record(self, observed):
         """The scores (B, r) of the items asked for last."""
+        n_items = self.left.shape[1]
+        weight = self.weight
         items = self.items[:, self.observed.shape[1] :]
-        for item, score in zip(items.T, observed.T):
-            self._bet(item[:, None], score)
+        for item, score in zip(items.T[..., None], observed.T[..., None]):
+            total = (self.left * weight).sum(axis=1, keepdims=True)
+            share = self.left * (total / weight) / n_items  # 1/(q N)
+            of_left = self.g * self.left
+            forecast = (self.observed.sum(axis=1) + of_left.sum(axis=1)) / n_items
+            variance = (self.g * (1 - self.g) * share).sum(axis=1) / n_items
+            error = np.take_along_axis((score - self.g) * share, item, axis=1)[:, 0]
+            least = (-self.g * share).min(axis=1)
+            most = ((1 - self.g) * share).max(axis=1)
+            self.sequence.bet(forecast, error, variance, least, most)
+            super().record(score)
+            np.put_along_axis(self.left, item, False, axis=1)
         seen = self.observed.sum(axis=1)
-        unseen = self.left.sum(axis=1)
-        n_items = self.left.shape[1]
-        self.sequence.look(seen / n_items, (seen + unseen) / n_items)
-
-    def _bet(self, item, score):
-        n_items = self.left.shape[1]
-        of_left = self.g * self.left
-        total = (self.left * self.weight).sum(axis=1, keepdims=True)
-        share = self.left * (total / self.weight) / n_items  # 1/(q N)
-        forecast = (self.observed.sum(axis=1) + of_left.sum(axis=1)) / n_items
-        variance = (self.g * (1 - self.g) * share).sum(axis=1) / n_items
-        least = (-self.g * share).min(axis=1)
-        most = ((1 - self.g) * share).max(axis=1)
-        g_item = np.take_along_axis(self.g, item, axis=1)[:, 0]
-        error = (score - g_item) * np.take_along_axis(share, item, axis=1)[:, 0]
-        self.sequence.bet(forecast, error, variance, least, most)
-        super().record(score[:, None])
-        np.put_along_axis(self.left, item, False, axis=1)
+        self.sequence.look(seen / n_items, (seen + self.left.sum(axis=1)) / n_items)
 
     def state(self):
         """What a file must hold, by name."""
@@ -87,6 +85,7 @@ class SequentialDraws(Rounds):
         self.sequence.restore(state)
 
 
+ALPHA = 0.05
 CAP = 0.95  # no bet may lose more of the wealth than this: it stays positive, the mean in play
 BOLDNESS = 1.35  # bets aim a little beyond the half-width: from 1 to 1.5 the items change by 2%
 PRIOR = 10.0  # squared errors as forecast, taken for seen before the first: at first it is believed
@@ -108,9 +107,8 @@ class BettingSequence:
     `lower`, `upper` (B,): the running interval.
     """
 
-    def __init__(self, size, half_width, level=0.95):
+    def __init__(self, size, half_width):
         self.half_width = half_width
-        self.level = level
         self.lower = np.zeros(size)
         self.upper = np.ones(size)
         self.errors = np.full(size, PRIOR)  # sum of squared errors over their forecasts
@@ -134,17 +132,16 @@ class BettingSequence:
     def look(self, least, most):
         """Update the interval; least, most (B,): what the mean is, whatever is still unseen."""
         e, up, down, _ = self.steps
-        lower = np.maximum(_boundary(e, up, self.lower, self.upper, self.level), least)
-        upper = np.minimum(_boundary(e, -down, self.upper, self.lower, self.level), most)
+        lower = np.maximum(_boundary(e, up, self.lower, self.upper), least)
+        upper = np.minimum(_boundary(e, -down, self.upper, self.lower), most)
         empty = lower > upper  # every mean is rejected, so the true one was: what is certain stays
         self.lower = np.where(empty, least, lower)
         self.upper = np.where(empty, most, upper)
 
     def restore(self, state):
         """Go on from what `vars` gave."""
-        self.lower = np.array(state["lower"])
-        self.upper = np.array(state["upper"])
-        self.errors = np.array(state["errors"])
+        for name in ("lower", "upper", "errors"):
+            setattr(self, name, np.array(state[name]))
         self.steps = np.array(state["steps"]).reshape(4, -1, len(self.lower))
 
     @property
@@ -166,17 +163,16 @@ class BettingSequence:
         return (kelly * (h - kelly * h**2)).sum(axis=0) / kelly.sum(axis=0) ** 2
 
 
-def _boundary(e, bets, start, end, level):
+def _boundary(e, bets, start, end):
     """The last m on the way from `start` to `end` (B,) that is rejected, by bisection.
 
     The wealth falls on that way. What is given was itself rejected, or is `start`: never an m
     beyond the boundary.
     """
-    threshold = np.log(2 / (1 - level))
     for _ in range(12):
         middle = (start + end) / 2
         log_wealth = np.log(np.maximum(1 + bets * (e - middle), 1e-300)).sum(axis=0)
-        rejected = log_wealth >= threshold
+        rejected = log_wealth >= np.log(2 / ALPHA)
         start = np.where(rejected, middle, start)
         end = np.where(rejected, end, middle)
     return start

@@ -92,75 +92,68 @@ class SequentialStratification(Rounds):
         n_items = checked_budget(len(model.offset), n)
         if np.min(floor) < 0:
             raise ValueError(f"floor is {floor}; it must be 0 or more")
-        self.forecast = Forecast(model, len(uniform))
         self.n = n
-        self.floor = floor
-        self._one_each = 2 * n <= n_items
-        self._draws, self._mass = _allocation(n, n_items)  # of each cell, in order of closing
-        ends = np.ceil(len(self._draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
-        self._ends = np.unique(ends.astype(int))[1:]  # rounds grow: at first there is most to learn
-        self._jitter = 0.01 * (uniform[:, :n_items] - 0.5)  # items alike in g may change places
-        self._offset = uniform[:, :rounds]  # of the cells used: any numbers will do
-        self._u = uniform[:, n_items:]
+        self.uniform = uniform
+        self.one_each = 2 * n <= n_items
+        self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
+        self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
+        ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
+        self.ends = np.unique(np.ceil(ends).astype(int))  # rounds grow: at first one learns most
         self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
-        self.cell = np.full(self._jitter.shape, -1)  # in order of closing; -1: open
-        self.g = np.zeros(self._jitter.shape)  # as in the estimate, fixed when the cell was closed
-        self.q = np.zeros(self._jitter.shape)  # probability of being drawn from the cell
+        self.cell = np.full((len(uniform), n_items), -1)  # in order of closing; -1: open
+        self.g = np.zeros(self.cell.shape)  # as in the estimate, fixed when the cell was closed
+        self.q = np.zeros(self.cell.shape)  # probability of being drawn from the cell
+        self.use(model)
 
     def next_items(self):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         before = self.cell.max() + 1
-        number = int(np.searchsorted(self._ends, before, side="right"))
-        size = self._ends[number] - before
-        b = np.arange(len(self.cell))[:, None]
-        m = len(self._draws) - before  # cells that are left
-        chosen = (np.arange(size) + self._offset[:, [number]]) * (m / size)  # spread evenly
-        waits = np.ones((len(b), m), dtype=bool)
-        waits[b, chosen.astype(int)] = False
-        label = before + np.argsort(np.argsort(waits, axis=1, kind="stable"), axis=1)
-        order, n_open, g, w = self._open_items()
-        cells = _cells(w, n_open, self._mass[label])
-        label = np.pad(label, ((0, 0), (0, 1)), constant_values=len(self._draws))[b, cells]
-        is_first = np.diff(cells, axis=1, prepend=-1) > 0
-        upto = np.cumsum(w, axis=1)
-        upto = upto - np.maximum.accumulate(np.where(is_first, upto - w, 0.0), axis=1)  # in a cell
-        number = np.cumsum(is_first) - 1
-        mass = np.bincount(number, w.ravel())[number].reshape(w.shape)  # of the item's cell
-        if self._one_each:  # the item at which the sum of w passes the share u of the cell's
-            passed = (upto <= self._u[b, label] * mass) & ~np.roll(is_first, -1, axis=1)
-            drawn = ~passed & (is_first | np.roll(passed, 1, axis=1))
+        number = (self.ends <= before).sum()
+        size = self.ends[number] - before
+        left = len(self.draws) - before
+        offset = self.uniform[:, [number]]  # any number will do
+        used = (np.arange(size) + offset) * (left / size)  # spread evenly
+        waits = np.ones((len(used), left + 1), dtype=bool)  # the last is no cell: what is closed
+        np.put_along_axis(waits, used.astype(int), False, axis=1)
+        label = before + waits.argsort(axis=1, kind="stable").argsort(axis=1)  # order of closing
+        order, g, w = self._open_items()
+        cells = _cells(np.take_along_axis(w, order, axis=1), self.mass[label[:, :-1]])
+        row, place = np.nonzero(~np.take_along_axis(waits, cells, axis=1))
+        item = order[row, place]
+        w = w[row, item]
+        label = label[row, cells[row, place]]
+        cell = row * size + label - before  # numbers all rows' cells, in order
+        mass = np.bincount(cell, w)[cell]
+        self.cell[row, item] = label
+        self.g[row, item] = g[row, item]
+        self.q[row, item] = self.draws[label] * w / mass
+        start = np.searchsorted(cell, cell)  # the place of the cell's first item
+        u = self.uniform[:, g.shape[1] :]
+        if self.one_each:  # the item at which the sum of w passes the share u of the cell's
+            upto = np.cumsum(w)
+            comes_late = upto - (upto - w)[start] <= u[row, label] * mass
         else:
-            mixed = np.argsort(cells + np.take_along_axis(self._u, order, axis=1), axis=1)
-            order = np.take_along_axis(order, mixed, axis=1)
-            drawn = upto <= self._draws[label]
-        is_now = label < before + size
-        closed = np.nonzero(is_now)[0], order[is_now]
-        self.cell[closed] = label[is_now]
-        self.g[closed] = g[is_now]
-        self.q[closed] = (self._draws[label[is_now]] * w[is_now]) / mass[is_now]
-        return self.ask(order[is_now & drawn].reshape(len(b), -1))
+            comes_late = u[row, item]
+        item = item[np.lexsort([comes_late, cell])]
+        is_drawn = np.arange(len(item)) < start + self.draws[label]
+        return self.ask(item[is_drawn].reshape(len(waits), -1))
 
     def _open_items(self):
-        """The open items in order of g, how many each row has, their g, and their w (else 0)."""
-        seen = self.observed.shape[1]
-        self.known = np.pad(self.known, ((0, 0), (0, 1)), constant_values=seen)
+        """The open items in order of g; then (B, N) g as in the estimate, and w, 0 where closed."""
+        self.known = np.insert(self.known, len(self.known[0]), self.observed.shape[1], axis=1)
         g = self.forecast.predict(self.items, self.observed)
+        jitter = 0.01 * (self.uniform[:, : g.shape[1]] - 0.5)  # items alike in g change places
         is_open = self.cell < 0
-        n_open = is_open.sum(axis=1)[:, None]
-        order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]
-        if not self._one_each:
-            return order, n_open, np.zeros(order.shape), np.ones(order.shape)
-        g = np.take_along_axis(g, order, axis=1)
-        weight = np.sqrt(g * (1 - g)) + self.floor
-        return order, n_open, g, np.where(np.arange(order.shape[1]) < n_open, weight, 0.0)
+        most = is_open.sum(axis=1).max()
+        order = np.argsort(np.where(is_open, g + jitter, 2.0), axis=1)[:, :most]
+        g = g * self.one_each
+        return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor)
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
-        e = y - self.g
-        size = self._sums(self.cell, np.ones_like(e))
-        square = self._sums(self.cell, e**2 / self.q)
-        square = square - self._sums(self.cell, e) ** 2 / self._draws
-        rest = (size - self._draws) / np.maximum(size - 1, 1)
+        size = self._sums(self.cell, np.ones(y.shape))
+        rest = (size - self.draws) / np.maximum(size - 1, 1)
+        square = self._squares(self.cell, y - self.g, self.q)
         return (rest * square).sum(axis=1) / y.shape[1] ** 2
 
     def restore(self, state):
@@ -196,22 +189,25 @@ class SequentialStratification(Rounds):
         cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
         e = (s - g) / q
         value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
-        share = s.var(axis=1) / (s.var(axis=1) + (s * (1 - s)).mean(axis=1) + 1e-12) / n_items**2
-        if self._one_each:
+        mean = s.mean(axis=1)
+        share = s.var(axis=1) / (mean * (1 - mean) + 1e-12) / n_items**2
+        if self.one_each:
             least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / 2
-            ends = stratified_interval(value, s, g, q, n_items, least)
-        else:
-            r = self._draws
-            square = self._sums(cell, e**2) - self._sums(cell, e) ** 2 / r
-            rest = (1 - r / self._mass) * r / np.maximum(r - 1, 1)
-            variance = np.maximum(square @ rest / n_items**2, share * 3 * (n_items / self.n - 1))
-            df = max(self.n - len(r), 1)
-            ends = sample_interval(value, variance, value, self.n, n_items, df)
-        return Estimate(value, *ends)
+            return Estimate(value, *stratified_interval(value, s, g, q, n_items, least))
+        r = self.draws
+        rest = (1 - r / self.mass) * r / np.maximum(r - 1, 1)
+        variance = self._squares(cell, e, 1) @ rest / n_items**2
+        variance = np.maximum(variance, share * 3 * (n_items / self.n - 1))
+        df = max(self.n - len(r), 1)
+        return Estimate(value, *sample_interval(value, variance, value, self.n, n_items, df))
+
+    def _squares(self, cell, e, q):
+        """The sum of e^2/q less (sum e)^2/r over the cells, of r draws: (B, number of cells)."""
+        return self._sums(cell, e**2 / q) - self._sums(cell, e) ** 2 / self.draws
 
     def _sums(self, cell, x):
         """The sums of x over the cells, by their numbers: (B, number of cells)."""
-        row = np.arange(len(x))[:, None] * len(self._draws)
+        row = np.arange(len(x))[:, None] * len(self.draws)
         return np.bincount((row + cell).ravel(), x.ravel()).reshape(len(x), -1)
 
 
@@ -241,10 +237,10 @@ def _allocation(n, n_items):
     return sizes - np.diff(upto), sizes
 
 
-def _cells(w, n_open, mass):
+def _cells(w, mass):
     """The cell 0, ..., m - 1 of each place (B, N), in order, by sums of w in proportion to `mass`.
 
-    mass is (B, m); closed places have m.
+    mass is (B, m); places with w = 0 are the last, and have m.
     """
     b = np.arange(len(w))[:, None]  # one search for all: row i lies in [i, i + 1)
     m = mass.shape[1]
@@ -252,8 +248,9 @@ def _cells(w, n_open, mass):
     ends = np.cumsum(mass, axis=1)
     starts = (upto - w) / upto[:, -1:] + b
     ends = ends / ends[:, -1:] + b
-    cell = np.searchsorted(ends.ravel(), starts.ravel(), side="right").reshape(w.shape) - b * m
+    cell = np.searchsorted(ends.ravel(), starts, side="right") - b * m
     place = np.arange(w.shape[1])
-    cell = np.clip(cell, m - n_open + place, m - 1)  # no cell is left without an item: neither at
-    cell = place + np.minimum.accumulate(cell - place, axis=1)  # the end nor where one w fills one
-    return np.where(place < n_open, cell, m)
+    is_open = w > 0
+    least = m - is_open.sum(axis=1, keepdims=True) + place  # no cell is left without an item:
+    cell = np.clip(cell, least, m - is_open)  # neither at the end
+    return place + np.minimum.accumulate(cell - place, axis=1)  # nor where one w fills one

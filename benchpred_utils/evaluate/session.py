@@ -116,7 +116,7 @@ class EvaluationSession:
 
     def _learn(self, source: Scores) -> None:
         self.source = source
-        self._learned = self._method.learn(asarray(source.values), self._settings["budget"])
+        self._learned = self._method.learned(asarray(source.values), self._settings["budget"])
         is_model = isinstance(self._learned, WorkingModel)
         self._model = self._learned if is_model else working_model(source.values)
 

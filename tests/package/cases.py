@@ -28,6 +28,14 @@ def awkward(rng):
     }
 
 
+def with_gaps(scores, share=0.15, seed=8):
+    """The scores (M, N) without some: a share at random, and the last third of one model."""
+    rng = np.random.default_rng(seed)
+    values = np.where(rng.random(scores.shape) < share, np.nan, scores)
+    values[1, -(scores.shape[1] // 3) :] = np.nan
+    return values
+
+
 def learned_and_draws(name, source, n, trials, seed=4):
     """What a one-shot method learns from the source, and its draws of that many trials."""
     method = bp.METHODS[name]

@@ -10,10 +10,10 @@ import array_api_strict
 import numpy as np
 import pandas as pd
 import pytest
-from cases import ALL, Remote, awkward, back, cupy, strict
+from cases import ALL, Remote, awkward, back, cupy, strict, with_gaps
 
 import benchpred_utils as bp
-from benchpred_utils import backend, designs, estimators, intervals, methods, similarity
+from benchpred_utils import backend, designs, estimators, intervals, irt, methods, similarity
 
 # --- the choice -----------------------------------------------------------------------------------
 
@@ -112,6 +112,11 @@ def test_observe_difference_and_weighted_sum(convert, matrix, rng):
     check(estimators.weighted_sum, arrays, convert)
 
 
+@pytest.mark.parametrize("convert", [Remote, cupy])
+def test_gaps_are_filled_where_the_scores_are(convert, matrix):
+    check(irt.filled, [with_gaps(matrix)], convert)
+
+
 @pytest.mark.parametrize("name", ["strict", "Remote", "cupy"])
 def test_the_stand_ins_refuse_silent_transfers(name, matrix):
     """The negative control of these tests: what would copy from the host or to it is an error."""
@@ -126,17 +131,23 @@ def test_the_stand_ins_refuse_silent_transfers(name, matrix):
             bp.pairwise_similarity(there, array_api_strict.asarray(matrix))
 
 
-def records(scores):
+def records(matrix):
+    scores = bp.Scores(matrix, name="toy")
     return bp.run_experiment(scores, ALL, "interpolation", 10, 2, progress=False)
 
 
-def test_a_whole_experiment_on_a_device(matrix, monkeypatch):
+def records_with_gaps(matrix):
+    pair = {"source": bp.Scores(with_gaps(matrix[:20])), "target": bp.Scores(matrix[20:])}
+    return bp.run_experiment(methods=ALL, budget=10, trials=2, progress=False, **pair)
+
+
+@pytest.mark.parametrize("run", [records, records_with_gaps])
+def test_a_whole_experiment_on_a_device(run, matrix, monkeypatch):
     """All methods, from what they learn to what they estimate."""
-    scores = bp.Scores(matrix, name="toy")
-    expected = records(scores)
+    expected = run(matrix)
     for module in (backend, methods, bp.experiments):
         monkeypatch.setattr(module, "asarray", asarray_remotely)
-    pd.testing.assert_frame_equal(records(scores), expected, rtol=1e-9)
+    pd.testing.assert_frame_equal(run(matrix), expected, rtol=1e-9)
 
 
 def asarray_remotely(values):
@@ -145,11 +156,10 @@ def asarray_remotely(values):
 
 def test_a_whole_experiment_on_a_gpu(matrix, monkeypatch):
     cupy(matrix)
-    scores = bp.Scores(matrix, name="toy")
     monkeypatch.setenv("BENCHPRED_BACKEND", "numpy")
-    expected = records(scores)
+    expected = records(matrix)
     monkeypatch.setenv("BENCHPRED_BACKEND", "cupy")
-    pd.testing.assert_frame_equal(records(scores), expected, rtol=1e-6)
+    pd.testing.assert_frame_equal(records(matrix), expected, rtol=1e-6)
 
 
 def farthest_first(source, n, rng):

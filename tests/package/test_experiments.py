@@ -4,7 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from cases import ALL
+from cases import ALL, with_gaps
 
 import benchpred_utils as bp
 from benchpred_utils import experiments, methods, sequential
@@ -255,6 +255,26 @@ def test_a_split_of_ones_own(scores):
 
 
 # --- the published figures ------------------------------------------------------------------------
+
+
+def test_sources_may_lack_scores_and_targets_may_not(matrix):
+    values = with_gaps(matrix[:20])
+    source = bp.Scores(values, models=[f"s{i}" for i in range(20)])
+    target = bp.Scores(matrix[20:], models=[f"t{i}" for i in range(len(matrix) - 20)])
+    records = bp.run_experiment(
+        methods=ALL, budget=10, trials=2, source=source, target=target, progress=False
+    )
+    assert records.estimate.notna().all()
+    assert records.truth[: len(target.models)].tolist() == target.accuracy.tolist()
+    with pytest.raises(ValueError, match="model s0 is a target.*lacks . of 60"):
+        bp.run_experiment(budget=10, trials=2, source=target, target=source, progress=False)
+    some = np.array(matrix)
+    some[0, 3] = np.nan
+    with pytest.raises(
+        ValueError, match="model model-00 is a target, .* lacks 1 of 60: item-03; leave out"
+    ):
+        bp.run_experiment(bp.Scores(some), split="interpolation", budget=10, progress=False)
+
 
 # The mean estimation gap of the authors' code in points: 100 trials, n = 50, interpolation.
 PUBLISHED = {

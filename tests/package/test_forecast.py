@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import with_gaps
 from scipy.special import logit
 
 from benchpred_utils.evaluate.session import ODDS
@@ -19,7 +20,7 @@ from benchpred_utils.irt import fit_2pl, sigmoid
 NOTHING = np.zeros((1, 0), dtype=int), np.zeros((1, 0))  # no items, no scores
 
 
-def sure_of(p, n_items=20, sources=None):
+def sure_of(p, n_items=20, sources=()):
     """A working model that no score can move: P(s = 1) = p for every item."""
     return WorkingModel(np.zeros((n_items, 1)), np.full(n_items, logit(p)), sources)
 
@@ -58,6 +59,20 @@ def test_its_components_are_those_of_the_residuals(matrix):
     f = working_model(matrix).x[:, 3:]
     assert f.shape == (60, 5)
     assert f @ f.T == pytest.approx(0.8**2 * best)
+
+
+def test_a_missing_score_has_no_residual_and_its_twin_forecasts_what_the_2pl_expects(matrix):
+    gaps = with_gaps(matrix)
+    model = working_model(gaps)
+    fit = fit_2pl(gaps, 1)
+    a, b = fit.items.T
+    p = sigmoid(fit.abilities * a + b)
+    assert np.array_equal(model.sources, np.where(np.isnan(gaps), p, gaps))
+    residual = np.where(np.isnan(gaps), 0, gaps - p) / (p * (1 - p) + 0.1)
+    size, vector = np.linalg.eigh(residual.T @ residual / len(gaps))
+    best = vector[:, -5:] * size[-5:] @ vector[:, -5:].T
+    assert model.x[:, 3:] @ model.x[:, 3:].T == pytest.approx(0.8**2 * best)
+    assert np.isfinite(model.x).all() and np.isfinite(model.offset).all()
 
 
 # --- its misfit -----------------------------------------------------------------------------------
@@ -106,7 +121,7 @@ def test_true_working_models_are_seldom_taken_for_misfits(rng, matrix):
 # --- the mixture ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sources", [None, np.zeros((0, 20))])
+@pytest.mark.parametrize("sources", [(), np.zeros((0, 20))])
 def test_scores_that_contradict_the_regression_bring_the_own_rate_to_the_fore(sources):
     """Four wrong answers where it is sure by .9: weights .8 (.1)^4 and .2 (.5)^4."""
     forecast = Forecast(sure_of(0.9, sources=sources), 1)
@@ -160,7 +175,7 @@ def test_what_weighs_a_score_was_forecast_before_it_and_other_rows_do_not_matter
 
 def test_the_weights_are_those_of_the_forecasts_at_the_calls_before(matrix):
     """Of the regression and the own rate, by hand; without sources, so without twins."""
-    model = working_model(matrix[:20])._replace(sources=None)
+    model = working_model(matrix[:20])._replace(sources=())
     s = matrix[25]
     forecast = Forecast(model, 1)
     log_weight = np.log([0.8, 0.2])

@@ -95,6 +95,50 @@ def test_the_objective_and_its_gradient_are_the_long_way(rng):
     assert gradient.reshape(15, 4) == pytest.approx(slope, abs=1e-4)
 
 
+def test_a_missing_score_is_no_factor_of_the_likelihood(rng):
+    """The objective and its gradient lack its terms, whatever it would have been."""
+    scores = rng.random((6, 9))
+    there = rng.random((6, 9)) < 0.7
+    x = rng.normal(size=(15, 4))
+    x[:6, -1] = 1
+    value, gradient = irt._objective(x.ravel(), np.where(there, scores, np.nan))
+    p = sigmoid(x[:6] @ np.c_[x[6:, :-1], x[6:, -1]].T)
+    whole, slope = irt._objective(x.ravel(), scores)
+    lost = -(scores * np.log(p) + (1 - scores) * np.log(1 - p))
+    assert value == pytest.approx(whole - lost[~there].sum())
+    less = np.where(there, 0, p - scores)
+    expected = slope.reshape(15, 4) - np.concatenate([less @ x[6:], less.T @ x[:6]])
+    expected[:6, -1] = 0
+    assert gradient.reshape(15, 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+def test_a_fit_with_gaps_is_that_of_the_scores_that_are_there(dims, rng):
+    """A model that has no score of the first items and one that has no other, are one in parts."""
+    scores, p = simulated(120, 80, dims, 3)
+    gaps = rng.random(scores.shape) < 0.2
+    with_gaps = np.where(gaps, np.nan, scores)
+    error = np.abs(probabilities(irt.fit_2pl(with_gaps, dims)) - p)
+    complete = np.abs(probabilities(irt.fit_2pl(scores, dims)) - p)
+    assert error[gaps].mean() < 1.5 * complete[gaps].mean()
+    assert error[~gaps].mean() < 1.2 * complete[~gaps].mean()
+    other = irt.fit_2pl(np.where(gaps, 0.0, scores), dims)  # negative control: taken for wrong
+    assert np.abs(probabilities(other) - p)[gaps].mean() > 1.5 * error[gaps].mean()
+
+
+def test_gaps_are_filled_with_what_the_fit_expects(rng):
+    scores, _ = simulated(30, 40, 1, 3)
+    assert irt.filled(scores) is scores
+    gaps = rng.random(scores.shape) < 0.2
+    with_gaps = np.where(gaps, np.nan, scores)
+    with_gaps[:, 0] = np.where(np.arange(30) < 29, 1, np.nan)
+    p = probabilities(irt.fit_2pl(with_gaps, 1))
+    p[29, 0] = 1  # on which all that is known agrees stays so
+    found = irt.filled(with_gaps)
+    assert found == pytest.approx(np.where(np.isnan(with_gaps), p, with_gaps), abs=1e-12)
+    assert (found[:, 0] == 1).all()
+
+
 @pytest.mark.parametrize("name", ["binary", "graded"])
 def test_the_objective_and_its_start_are_those_of_before_the_redesign(name, fixed):
     """fixed_learned.npz was made at commit a745352: the start and the objective of the 2PL in two

@@ -1,13 +1,16 @@
 """What holds for every method of the table, and what a new one takes: its functions and a row."""
 
+import dataclasses
+import itertools
+
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from cases import ALL, ONE_SHOT, awkward, finished, learned_and_draws, one_draw, same
+from cases import ALL, ONE_SHOT, awkward, finished, learned_and_draws, one_draw, same, with_gaps
 
 import benchpred_utils as bp
-from benchpred_utils import designs, forecast, methods, sequential
+from benchpred_utils import designs, forecast, irt, methods, sequential
 from benchpred_utils.estimators import Estimate, observe
 
 
@@ -18,7 +21,7 @@ def rngs_of(trials):
 def run(name, source, target, n, trials=2):
     """A method, from what it learns of the sources to its end, on targets (P, N)."""
     method = bp.METHODS[name]
-    learned = method.learn(source, n)
+    learned = method.learned(source, n)
     rounds = methods.begin(method, learned, n, rngs_of(trials), target.shape[1], len(target))
     return finished(rounds, np.tile(target, (trials, 1)))
 
@@ -188,6 +191,56 @@ def test_an_estimate_function_reads_whole_numbers_too(name, dtype, matrix):
     estimate = bp.METHODS[name].estimate
     expected = estimate(learned, draws, observed)
     assert same(estimate(learned, draws, observed.astype(dtype)), expected, rtol=1e-12, atol=1e-14)
+
+
+# --- gaps in the sources --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_sources_may_lack_scores(name, matrix):
+    truth = np.tile(matrix[20:].mean(axis=1), 4)
+    errors = []
+    for source in (matrix[:20], with_gaps(matrix[:20])):
+        estimate = bp.METHODS[name].read(run(name, source, matrix[20:], 13, trials=4))
+        for part in estimate:
+            assert part is None or np.isfinite(part).all()
+        errors.append(np.sqrt(((estimate.value - truth) ** 2).mean()))
+    assert errors[1] < 1.3 * errors[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_gaps_no_change(name, matrix):
+    """Complete sources are learned from as they are."""
+    method = bp.METHODS[name]
+    first = method.learned(matrix[:20], 13)
+    assert joblib.hash(first) == joblib.hash(method.learn(matrix[:20], 13))
+
+
+def test_a_method_that_knows_of_no_gaps_never_meets_one(matrix):
+    seen = []
+
+    def learn(source, n):
+        seen.append(source)
+
+    gaps = with_gaps(matrix[:20])
+    row = dataclasses.replace(HARDEST, learn=learn)
+    row.learned(gaps, 5)
+    assert np.array_equal(seen[0], irt.filled(gaps))
+    dataclasses.replace(row, takes_gaps=True).learned(gaps, 5)
+    assert seen[1] is gaps
+
+
+@pytest.mark.parametrize("name", ["random_sampling", "aipw_cross_fitted"])
+def test_unbiased_over_all_core_sets_where_sources_lack_scores(name, matrix):
+    """The mean over every core set, in every order, of three of six items."""
+    target = matrix[20:23, :6]
+    source = with_gaps(matrix[:8, :6])
+    method = bp.METHODS[name]
+    draws = designs.Draw(np.array(list(itertools.permutations(range(6), 3))))
+    learned = method.learned(source, 3)
+    value = method.estimate(learned, draws, observe(target, draws.items)).value
+    assert value.mean(axis=0) == pytest.approx(target.mean(axis=1), abs=1e-12)
+    assert method.bias == "none"
 
 
 # --- nothing is kept unseen -----------------------------------------------------------------------

@@ -23,8 +23,12 @@ def bad(value):
         (dict(values=np.ones((0, 3))), r"at least 1 x 2 of them, but their shape is \(0, 3\)"),
         (dict(values=np.ones((2, 1))), r"at least 1 x 2 of them, but their shape is \(2, 1\)"),
         (
-            dict(values=bad(np.nan), models=["a", "b"]),
-            r"1 of 6 scores are missing.*model b, item item-2",
+            dict(values=[[0, 1], [np.nan, np.nan]]),
+            "models without any score: model-1; leave them out",
+        ),
+        (
+            dict(values=np.where(np.arange(6) < 1, OK[:, :1], np.nan)),
+            "items without any score: item-1, item-2, item-3, ...; leave them out",
         ),
         (dict(values=bad(1.5)), r"outside \[0, 1\].*model model-1, item item-2 \(value 1.5\)"),
         (dict(values=bad(-0.1)), r"outside \[0, 1\]"),
@@ -37,7 +41,7 @@ def bad(value):
         (dict(values=OK, dates=["2024-01-01", "soon"]), "dates must be ranks or ISO dates"),
         (
             dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]),
-            "dates lack one for 1 models, the first is b",
+            "models without a date: b",
         ),
     ],
 )
@@ -57,9 +61,37 @@ def test_what_is_no_number_is_no_score(values):
 @pytest.mark.parametrize("dtype", [float, int])
 def test_a_masked_score_is_a_missing_one(dtype):
     masked = np.ma.masked_array([[1, 0, 1], [1, 1, 0]], [[0, 0, 0], [1, 0, 1]], dtype=dtype)
-    with pytest.raises(ValueError, match="2 of 6 scores are missing.*model model-1, item item-0"):
-        Scores(masked)
-    assert Scores(np.ma.masked_array(masked.data)).accuracy == pytest.approx([2 / 3, 2 / 3])
+    scores = Scores(masked)
+    assert scores.has_gaps
+    assert np.isnan(scores.values).tolist() == masked.mask.tolist()
+    complete = Scores(np.ma.masked_array(masked.data))
+    assert not complete.has_gaps
+    assert complete.accuracy == pytest.approx([2 / 3, 2 / 3])
+
+
+GAPS = np.array([[1, np.nan, 1, 0], [0, 0.5, np.nan, 1]])
+
+
+def test_scores_may_be_missing():
+    """What a model answered is its accuracy; labels and selections are as ever."""
+    scores = Scores(GAPS, domains=["x", "y", "x", "y"], name="mine")
+    assert scores.has_gaps
+    assert scores.accuracy == pytest.approx([2 / 3, 0.5])
+    part = scores.select(models=[0], items=[0, 2])
+    assert part.domains.tolist() == ["x", "x"]
+    assert not part.has_gaps
+    part.check_complete()
+    with pytest.raises(ValueError, match="items without any score: item-1; leave them out"):
+        scores.select(models=[0])
+    with pytest.raises(ValueError, match="models without any score: model-1"):
+        Scores([[0, 1, 1], [np.nan, np.nan, 1]]).select(items=[0, 1])
+
+
+def test_who_lacks_what_is_said():
+    scores = Scores(GAPS, name="mine")
+    with pytest.raises(ValueError, match="model model-0 is a target.*lacks 1 of 4: item-1; leave"):
+        scores.check_complete()
+    Scores(OK).check_complete()
 
 
 def test_the_record_cannot_be_changed_from_inside_or_outside():
@@ -100,7 +132,10 @@ def test_a_series_is_taken_by_its_index():
     "labels, message",
     [
         (dict(domains=pd.Series(["x", "y", "z"])), "domains is a Series without 3 of the items"),
-        (dict(dates=pd.Series({"a": 1})), "dates is a Series without 1 of the models.*is b; give"),
+        (
+            dict(dates=pd.Series({"a": 1})),
+            "dates is a Series without 1 of the models in its index: b; give",
+        ),
         (dict(dates=pd.Series([1, 2, 3], ["a", "b", "a"])), "one label for each of the 2 models"),
     ],
 )

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import awkward, finished, same
+from cases import awkward, finished, same, with_gaps
 
 from benchpred_utils import forecast, sequences, sequential
 
@@ -124,14 +124,22 @@ def test_unbiased_for_a_twin_of_a_source(n, n_items, rounds):
     assert mean == pytest.approx(target.mean(), abs=1e-12)
 
 
+@pytest.mark.parametrize("n, n_items, rounds", [(3, 6, 3), (4, 9, 2), (5, 9, 2), (10, 12, 2)])
+def test_unbiased_where_sources_lack_scores(n, n_items, rounds):
+    _, target, jitter, u = setting(n, n_items, 1)
+    model = forecast.working_model(with_gaps(rasch(4, n_items, 1)))
+    mean = expectation(estimate_of_one, model, target, n, rounds, jitter, u)
+    assert mean == pytest.approx(target.mean(), abs=1e-12)
+
+
 class Changed(sequential.SequentialStratification):
     """After its first round it goes on in other rounds, and with other sources."""
 
     def record(self, observed):
         super().record(observed)
         if self.items.shape[1] < self.n:
-            uniform = np.concatenate([self._jitter / 0.01 + 0.5, self._u], axis=1)
-            later = sequential.SequentialStratification(self.forecast.model, uniform, self.n, 3)
+            model = self.forecast.model
+            later = sequential.SequentialStratification(model, self.uniform, self.n, 3)
             later.restore(self.state())
             later.use(forecast.working_model(rasch(3, self.g.shape[1], seed=11)))
             vars(self).update(vars(later))
@@ -150,7 +158,7 @@ def recorded_by_hand(design):
     state = design.state()
     cell, g, q = (state[name][0] for name in ("cell", "g", "q"))
     items, scores = state["items"][0], state["observed"][0]
-    assert (cell >= 0).all() and len(set(cell)) == len(design._draws)
+    assert (cell >= 0).all() and len(set(cell)) == len(design.draws)
     return (g.sum() + ((scores - g[items]) / q[items]).sum()) / len(g)
 
 
@@ -250,14 +258,14 @@ def test_the_cells_are_in_order_and_none_is_empty(weights):
     n_open = len(weights)
     w = np.array([[*weights, 0.0]])  # the last item is closed
     for m in range(1, n_open + 1):
-        cells = sequential._cells(w, np.array([[n_open]]), np.ones((1, m)))[0]
+        cells = sequential._cells(w, np.ones((1, m)))[0]
         assert cells[-1] == m
         assert np.unique(cells[:-1]).tolist() == list(range(m))
         assert (np.diff(cells) >= 0).all()
 
 
 def test_the_cells_have_equal_sums_of_w_where_that_can_be():
-    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.array([[6]]), np.ones((1, 3)))
+    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.ones((1, 3)))
     assert cells.tolist() == [[0, 1, 1, 1, 2, 2]]
 
 
