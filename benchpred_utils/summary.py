@@ -109,10 +109,12 @@ def per_model(records):
 
     truth, bias, gap, mse and trials; coverage: share of the intervals that hold the truth; above:
     share that lie wholly above it, which flatters the model; width: their mean width (NaN where
-    there are no intervals).
+    there are no intervals); dollars, where the records have them.
     """
     groups = _grouped(_errors(records), "method", "model")
     columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
+    if "dollars" in records:
+        columns.append("dollars")
     return groups[columns].mean().assign(trials=groups.size()).reset_index()
 
 
