@@ -383,11 +383,11 @@ def _models_2026():
     methods = ("random_sampling", "aipw_cross_fitted", "sequential_stratification")
     for budget in (25, 50, 100, 250):
         for kind in NEW_MODELS:
-            yield Experiment("swe_bench_bash_only", kind, budget, methods, 1_000)
+            yield Experiment("swe_bench_bash_only", kind, budget, methods, 500)
     for budget in (25, 50, 100):
-        yield Experiment("swe_bench_multilingual", "extrapolation", budget, methods, 1_000)
+        yield Experiment("swe_bench_multilingual", "extrapolation", budget, methods, 500)
     for budget in (20, 40):
-        yield Experiment("gso", "extrapolation", budget, methods, 1_000)
+        yield Experiment("gso", "extrapolation", budget, methods, 500)
 
 
 RUNS = {  # name: (experiments, data sets)
