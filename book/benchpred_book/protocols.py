@@ -107,19 +107,35 @@ def before(date):
 def new_models(kind):
     """SWE-bench, one agent with many models: those of 2025 are the sources, of 2026 the targets.
 
-    A run of a target's model is no source but in the kind "with_twins"; in "with_older", all
-    submissions to SWE-bench Verified, with their own agents, are sources too.
+    A run of a target's model, its twin, is no source but in the kinds "with_twins", and
+    "without_others", where as many other runs of about the twins' strength are left out instead.
+    In "with_older", all submissions to SWE-bench Verified, with their own agents, are sources too.
     """
     scores = data.load_scores("swe_bench_bash_only")
     model = data.model_table(scores.name)["same_model"].loc[scores.models].to_numpy()
     late = scores.dates >= np.datetime64("2026-01-01")
-    is_twin = np.isin(model, model[late]) & (kind != "with_twins")
-    source = scores.select(models=~late & ~is_twin)
+    early = np.flatnonzero(~late)
+    twins = early[np.isin(model[early], model[late])]
+    left_out = twins
+    if kind == "with_twins":
+        left_out = []
+    if kind == "without_others":
+        left_out = _as_strong(scores.accuracy, twins, np.setdiff1d(early, twins))
+    source = scores.select(models=np.setdiff1d(early, left_out))
     if kind == "with_older":
         both = (data.load_scores("swe_bench_verified"), source)
         tables = [pd.DataFrame(part.values, part.models, part.items) for part in both]
         source = Scores(pd.concat(tables)[scores.items], name=scores.name)
     return source, scores.select(models=late)
+
+
+def _as_strong(accuracy, models, others):
+    """For each of the models, the strongest first, the one of the others nearest in accuracy."""
+    found = []
+    for i in sorted(models, key=lambda i: -accuracy[i]):
+        left = set(others) - set(found)
+        found.append(min(left, key=lambda j: abs(accuracy[j] - accuracy[i])))
+    return found
 
 
 def few_sources(name, count=15):
@@ -316,7 +332,7 @@ SETTINGS |= {
     for name in data.HELM_LITE
 }
 SETTINGS["swe_bench_verified", "before_2025_07"] = partial(before, "2025-07-01")
-NEW_MODELS = ("without_twins", "with_twins", "with_older")
+NEW_MODELS = ("without_twins", "with_twins", "without_others", "with_older")
 SETTINGS |= {("swe_bench_bash_only", kind): partial(new_models, kind) for kind in NEW_MODELS}
 SETTINGS |= {
     pair: partial(_math_setting, *pair)
@@ -383,11 +399,11 @@ def _models_2026():
     methods = ("random_sampling", "aipw_cross_fitted", "sequential_stratification")
     for budget in (25, 50, 100, 250):
         for kind in NEW_MODELS:
-            yield Experiment("swe_bench_bash_only", kind, budget, methods, 500)
+            yield Experiment("swe_bench_bash_only", kind, budget, methods, 300)
     for budget in (25, 50, 100):
-        yield Experiment("swe_bench_multilingual", "extrapolation", budget, methods, 500)
+        yield Experiment("swe_bench_multilingual", "extrapolation", budget, methods, 300)
     for budget in (20, 40):
-        yield Experiment("gso", "extrapolation", budget, methods, 500)
+        yield Experiment("gso", "extrapolation", budget, methods, 300)
 
 
 RUNS = {  # name: (experiments, data sets)

@@ -312,10 +312,17 @@ def test_no_run_of_a_target_is_among_its_sources(load):
     assert target.n_models == 12 and (target.costs.sum(axis=1) > 20).all()
     twins = set(sources["with_twins"].models) - set(sources["without_twins"].models)
     assert {kind: scores.n_models for kind, scores in sources.items()} == {
-        "without_twins": 21, "with_twins": 27, "with_older": 155,
+        "without_twins": 21, "with_twins": 27, "without_others": 21, "with_older": 155,
     }  # fmt: skip
     assert len(twins) == 6 and set(model[list(twins)]) <= set(model[target.models])
     assert not set(model[sources["without_twins"].models]) & set(model[target.models])
+    others = set(sources["with_twins"].models) - set(sources["without_others"].models)
+    assert len(others) == 6 and not others & twins
+    whole = sources["with_twins"]
+    strength = [
+        whole.accuracy[np.isin(whole.models, list(part))].mean() for part in (others, twins)
+    ]
+    assert abs(strength[0] - strength[1]) < 0.03
     older = sources["with_older"].select(models=np.arange(134))
     assert np.array_equal(older.values, load("swe_bench_verified").values)
 
