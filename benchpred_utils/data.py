@@ -10,7 +10,6 @@ import io
 import json
 import os
 import tempfile
-import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -23,10 +22,10 @@ from .scores import Scores
 
 FACTS = Path(__file__).parent / "facts"
 HELM_LITE = ("openbookqa", "gsm8k", "legalbench", "math", "medqa", "mmlu")  # those of the book
-_NAMELESS = "legalbench"  # four of the models' rows are missing, and nobody says which
+_NAMED = {*HELM_LITE} - {"legalbench"}  # whose rows lack four models, and nobody says which
 _SYSTEMS = ["arx_0314", "arx_3", "iask_pro"]  # systems built on models, not models
-_FROM_MMLU = "ori_mmlu-"  # what the source of a question begins with that MMLU-Pro took from MMLU
-_MMLU_PRO_ANSWERS = 11_000  # a model with fewer answers was run on a part of MMLU-Pro only
+_BOARDS = {"swe_bench_bash_only": "bash-only", "swe_bench_multilingual": "Multilingual"}
+_STALE = "20250720_mini-v0.0.0-claude-3-7-sonnet-20250219"  # solved: 51 by items, 264 published
 
 
 class DataUnavailable(RuntimeError):
@@ -44,9 +43,10 @@ def _manifest():
 def files(name):
     """The manifest's entries of the files that data set `name` needs.
 
-    Each is a dict with file, url, sha256, licence and more.
+    Each is a dict with file, url, sha256, licence and more. Raises ValueError for another name.
     """
-    _reader(name)
+    if name not in DATASETS:
+        raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
     return [entry for entry in _manifest() if name in entry["data_sets"]]
 
 
@@ -66,7 +66,7 @@ def _fetch(entry):
     if not path.is_file():
         path = cache / entry["file"]
     if not path.is_file():
-        return path, _download(entry, path)
+        _download(entry, path)
     content = path.read_bytes()
     found = _sha256(content)
     if found != entry["sha256"]:
@@ -87,7 +87,7 @@ def _sha256(content):
 
 
 def _download(entry, path):
-    """The bytes of a file, which is stored at `path`; no more are taken than it should have."""
+    """Store a file at `path`; no more bytes are taken than it should have."""
     import requests
 
     if os.environ.get("BENCHPRED_OFFLINE"):
@@ -115,7 +115,6 @@ def _download(entry, path):
             f"({type(error).__name__}: {error}); put it at $BENCHPRED_DATA/{entry['file']}, "
             "or try again with internet access"
         ) from error
-    return content
 
 
 # --- from checked bytes to Scores -----------------------------------------------------------------
@@ -126,7 +125,7 @@ def _read_helm_lite(name, file):
     domains = json.loads((FACTS / "domains.json").read_text()).get(name)
     return Scores(
         values,
-        models=None if name == _NAMELESS else model_table(name).index,
+        models=model_table(name).index if name in _NAMED else None,
         items=[f"{name}-{i:04d}" for i in range(values.shape[1])],
         domains=None if domains is None else np.repeat(list(domains), list(domains.values())),
         dates=np.arange(len(values)),  # the rows stand in order of release
@@ -137,27 +136,54 @@ def _read_helm_lite(name, file):
 def _read_mmlu_pro(name, file, log, systems=False):
     """MMLU-Pro, or its mathematics questions from MMLU, the same with and without the systems."""
     table = pd.read_csv(file, index_col="question_id")  # questions x models; NaN is no answer
-    table = table.loc[:, table.notna().sum() > _MMLU_PRO_ANSWERS]
-    with zipfile.ZipFile(log) as archive:
-        facts = pd.DataFrame(json.loads(archive.read(archive.namelist()[0])))
-    facts = facts.set_index(facts["question_id"].astype(int))
+    table = table.loc[:, table.notna().sum() > 11_000]  # with fewer, it was run on a part only
+    facts = pd.read_json(log, compression="zip").set_index("question_id")
+    domains = facts["category"]
     chosen = table if systems else table.drop(columns=_SYSTEMS)
-    if name == "mmlu_pro":
-        return Scores(chosen.dropna().T, domains=facts["category"], name=name)
-    facts = facts.loc[table.dropna().index]
-    facts = facts[(facts["category"] == "math") & facts["src"].str.startswith(_FROM_MMLU)]
-    domains = facts["src"].str.removeprefix(_FROM_MMLU)
-    return Scores(chosen.loc[facts.index].T, domains=domains, name=name)
+    if name == "mmlu_math":
+        origin = facts["src"][domains == "math"]
+        domains = origin.str.extract("^ori_mmlu-(.*)")[0].dropna()
+        chosen = chosen.loc[table.dropna().index.intersection(domains.index)]
+    return Scores(chosen.dropna().T, domains=domains, name=name)
+
+
+def _swe_bench(name, table, costs=None):
+    """Scores of a table, runs x tasks, as 20231010_rag_... x django__django-1: domain django."""
+    return Scores(
+        table,
+        domains=[task.split("__")[0] for task in table.columns],
+        dates=[f"{run[:4]}-{run[4:6]}-{run[6:8]}" for run in table.index],
+        name=name,
+        costs=costs,
+    )
 
 
 def _read_swe_bench(name, file):
-    table = pd.read_csv(file, index_col="model")
-    return Scores(
-        table,
-        domains=[item.split("__")[0] for item in table.columns],  # django of django__django-1
-        dates=[f"{name[:4]}-{name[4:6]}-{name[6:8]}" for name in table.index],  # 20231010_rag_...
-        name=name,
-    )
+    return _swe_bench(name, pd.read_csv(file, index_col="model"))
+
+
+def _read_leaderboard(name, page):
+    """A board of the page: the runs that tell their tasks, and the tasks that all of these have."""
+    text = page.read().partition(b'id="leaderboard-data">')[2].partition(b"</script>")[0]
+    rows = [
+        {"run": run["folder"], "task": task, **told}
+        for board in json.loads(text)
+        if board["name"] == _BOARDS[name]
+        for run in board["results"]
+        if run["folder"] != _STALE
+        for task, told in (run.get("per_instance_details") or {}).items()
+    ]
+    table = pd.DataFrame(rows).pivot(index="run", columns="task").dropna(axis=1)
+    return _swe_bench(name, table["resolved"], table["cost"])
+
+
+def _read_gso(name, *reports):
+    """1 where a task is in opt_commit_ids; what a report does not name is a failure too."""
+    lists = [json.load(report)["instance_sets"] for report in reports]
+    tasks = sorted({task for parts in lists for ids in parts.values() for task in ids})
+    solved = [np.isin(tasks, parts["opt_commit_ids"]) for parts in lists]
+    models = [Path(entry["file"]).stem for entry in files(name)]
+    return Scores(solved, models, tasks, name=name)
 
 
 def _read_bigcodebench(name, file):
@@ -166,13 +192,10 @@ def _read_bigcodebench(name, file):
 
 def _read_digits_zoo(name):
     with np.load(FACTS / "digits_zoo.npz") as stored:
-        n_models, n_items = stored["shape"]
-        values = np.unpackbits(stored["correct"], axis=1, count=n_items)
-        digits = stored["label"]
-    items = [f"digit-{i:04d}" for i in range(n_items)]
-    return Scores(
-        values, models=model_table(name).index, items=items, domains=digits.astype(str), name=name
-    )
+        digits = stored["label"].astype(str)
+        values = np.unpackbits(stored["correct"], axis=1, count=len(digits))
+    items = [f"digit-{i:04d}" for i in range(len(digits))]
+    return Scores(values, model_table(name).index, items, digits, name=name)
 
 
 DATASETS = {  # name: reader of its files
@@ -180,15 +203,11 @@ DATASETS = {  # name: reader of its files
     "mmlu_pro": _read_mmlu_pro,
     "mmlu_math": _read_mmlu_pro,
     "swe_bench_verified": _read_swe_bench,
+    **dict.fromkeys(_BOARDS, _read_leaderboard),
     "bigcodebench": _read_bigcodebench,
+    "gso": _read_gso,
     "digits_zoo": _read_digits_zoo,
 }
-
-
-def _reader(name):
-    if name not in DATASETS:
-        raise ValueError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
-    return DATASETS[name]
 
 
 def load_scores(name, *, systems=False):
@@ -198,14 +217,27 @@ def load_scores(name, *, systems=False):
     questions that all plain models with more than 11,000 answers have), `mmlu_math` (its 842
     mathematics questions that come from MMLU, with their MMLU subject as domain),
     `swe_bench_verified`, `bigcodebench`, and `digits_zoo`, which ships in the package.
+
+    `swe_bench_bash_only` and `swe_bench_multilingual` are runs of one agent with many models, named
+    by their folder, with dates and with `costs` in dollars for each model and item (CC BY-NC 4.0;
+    SWE-bench's leaderboards page). Bash-only has 39 runs: not the 6 without scores for items, nor
+    that of Claude 3.7 Sonnet, whose items (51 solved) contradict its published rate (52.8%); the
+    agent's version rises with the date, and both tails of the costs are cut by its limits.
+    Multilingual has the 293 of 300 items that all 13 runs hold: three ids are cut short at a dot in
+    12 of them, and four more lack one item each; its published rates are of all 300.
+    `gso` is Opt@1, 21 models x 102 tasks without dates: 1 where a patch is correct and as fast as
+    the expert's. A task that a report does not name is a failure, and the 11 successes that five
+    reports mark as hacks count as successes, as in the published score.
+
     ``systems=True`` adds arx_0314, arx_3 and iask_pro, systems built on models, to `mmlu_pro` and
     `mmlu_math`. Raises ValueError for an unknown name or a file with a wrong hash, and
     DataUnavailable when a file can't be had.
     """
-    reader = _reader(name)
+    entries = files(name)
+    reader = DATASETS[name]
     if systems and reader is not _read_mmlu_pro:
         raise ValueError(f"systems=True is for mmlu_pro and mmlu_math; {name} has no systems")
-    contents = [io.BytesIO(_fetch(entry)[1]) for entry in files(name)]
+    contents = [io.BytesIO(_fetch(entry)[1]) for entry in entries]
     return reader(name, *contents, **({"systems": True} if systems else {}))
 
 
@@ -213,12 +245,13 @@ def model_table(name):
     """What is known of the models of data set `name`: a data frame, indexed by the model's name.
 
     The digits zoo has group, family, settings, parameters and accuracy; the HELM-Lite benchmarks
-    have the developer.
+    have the developer. `swe_bench_bash_only` has same_model, developer and agent_version, `gso` has
+    same_model: rows of one same_model are runs of the same model, at another date, effort or
+    version of the agent, and a source that is also the target says more than a new model's would.
     Raises ValueError where nothing but the name is known.
     """
-    _reader(name)
-    if name == "digits_zoo":
-        return pd.read_csv(FACTS / "digits_zoo.csv", index_col="model")
-    if name in HELM_LITE and name != _NAMELESS:
-        return pd.read_csv(FACTS / "helm_lite_models.csv", index_col="model")
-    raise ValueError(f"nothing but the names is known of the models of {name!r}")
+    files(name)  # there is such a data set
+    path = FACTS / f"{'helm_lite_models' if name in _NAMED else name}.csv"
+    if not path.exists():
+        raise ValueError(f"nothing but the names is known of the models of {name!r}")
+    return pd.read_csv(path, index_col="model")

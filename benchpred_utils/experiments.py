@@ -79,7 +79,8 @@ def run_experiment(
     """Evaluate the target models `trials` times by each method: a tidy data frame of records.
 
     One row per method, trial and target model: benchmark, method, split, budget, trial, model,
-    truth, estimate, lower, upper (NaN where a method has no interval). `budget` is a number of
+    truth, estimate, lower, upper (NaN where a method has no interval), and dollars, spent on the
+    items drawn, where the targets have costs. `budget` is a number of
     items, or a fraction of N when it is a float below 1. `source` and `target` (Scores of the same
     items) replace `scores` and `split`. Sources may lack scores (NaN), targets may not: the
     recommended method, its imputation, p-IRT, gp-IRT and metabench learn from those that are there,
@@ -149,6 +150,8 @@ class _Experiment:
             while not rounds.done:
                 rounds.record(target.values[rows, rounds.next_items()])
             records.append(self._records(name, target, trials, method.read(rounds)))
+            if target.costs is not None:
+                records[-1]["dollars"] = target.costs[rows, rounds.items].sum(axis=1)
         return records
 
     def _records(self, method, target, trials, estimate):

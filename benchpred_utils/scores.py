@@ -12,8 +12,9 @@ class Scores:
     """The scores of M models on N items of one benchmark.
 
     A data frame may be given for `values`: its index names the models, its columns the items. A
-    Series of domains or dates is taken by its index, which must hold these names. A score may be
-    missing (NaN, or masked), which sources are allowed and targets are not.
+    Series of domains or dates is taken by its index, and a data frame of costs by its index and
+    columns, which must hold these names. A score may be missing (NaN, or masked), which sources
+    are allowed and targets are not.
     Raises ValueError or TypeError, naming the culprit, when the matrix is not a score matrix or
     a model or an item has no score at all.
     """
@@ -24,6 +25,7 @@ class Scores:
     domains: np.ndarray | None = None  # (n_items,) sub-domain of each item, or None
     dates: np.ndarray | None = None  # (n_models,) dates, or ranks in order of release, or None
     name: str = "custom"  # of the benchmark
+    costs: np.ndarray | None = None  # (n_models, n_items) dollars spent for each score, or None
 
     def __post_init__(self):
         is_frame = isinstance(self.values, pd.DataFrame)
@@ -37,6 +39,7 @@ class Scores:
             items=items,
             domains=_labels("domains", self.domains, items, "items"),
             dates=_dates(_labels("dates", self.dates, models, "models"), models),
+            costs=_costs(self.costs, models, items),
         )
 
     def _set(self, **fields):
@@ -99,6 +102,7 @@ class Scores:
             items=self.items[columns],
             domains=None if self.domains is None else self.domains[columns],
             dates=None if self.dates is None else self.dates[rows],
+            costs=None if self.costs is None else self.costs[np.ix_(rows, columns)],
         )
         return part
 
@@ -203,3 +207,22 @@ def _dates(dates, models):
     if len(lacking):
         raise ValueError(f"models without a date: {_some(lacking)}")
     return dates
+
+
+def _costs(costs, models, items):
+    """Dollars, models x items; those of a data frame are found by the names."""
+    if costs is None:
+        return None
+    if isinstance(costs, pd.DataFrame):
+        costs = costs.rename(index=str, columns=str).reindex(index=models, columns=items)
+    costs = np.asarray(costs, dtype=float)
+    if costs.shape != (len(models), len(items)):
+        raise ValueError(f"costs must be models x items, but their shape is {costs.shape}")
+    wrong = np.argwhere(~((costs >= 0) & (costs < np.inf)))
+    if len(wrong):
+        row, column = wrong[0]
+        raise ValueError(
+            f"{len(wrong)} costs are missing or no dollars from 0 on, the first at model "
+            f"{models[row]}, item {items[column]} (value {costs[row, column]:g})"
+        )
+    return costs

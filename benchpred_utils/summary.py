@@ -99,11 +99,13 @@ def per_model(records):
 
     truth, bias, gap, mse and trials; coverage: share of the intervals that hold the truth; above:
     share that lie wholly above it, which flatters the model; width: their mean width (NaN where
-    there are no intervals).
+    there are no intervals); dollars, where the records have them.
     """
     groups = _grouped(_errors(records), "method", "model")
-    mean = groups[["truth", "bias", "gap", "mse", "coverage", "above", "width"]].mean()
-    return mean.assign(trials=groups.size()).reset_index()
+    columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
+    if "dollars" in records:
+        columns.append("dollars")
+    return groups[columns].mean().assign(trials=groups.size()).reset_index()
 
 
 def compare(records, baseline="random_sampling"):

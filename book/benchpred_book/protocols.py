@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from benchpred_utils import data
 from benchpred_utils.experiments import SPLITS, run_experiment, split_models
@@ -101,6 +102,40 @@ def before(date):
     scores = data.load_scores("swe_bench_verified")
     early = scores.dates < np.datetime64(date)
     return scores.select(models=early), scores.select(models=~early)
+
+
+def new_models(kind):
+    """SWE-bench, one agent with many models: those of 2025 are the sources, of 2026 the targets.
+
+    A run of a target's model, its twin, is no source but in the kinds "with_twins", and
+    "without_others", where as many other runs of about the twins' strength are left out instead.
+    In "with_older", all submissions to SWE-bench Verified, with their own agents, are sources too.
+    """
+    scores = data.load_scores("swe_bench_bash_only")
+    model = data.model_table(scores.name)["same_model"].loc[scores.models].to_numpy()
+    late = scores.dates >= np.datetime64("2026-01-01")
+    early = np.flatnonzero(~late)
+    twins = early[np.isin(model[early], model[late])]
+    left_out = twins
+    if kind == "with_twins":
+        left_out = []
+    if kind == "without_others":
+        left_out = _as_strong(scores.accuracy, twins, np.setdiff1d(early, twins))
+    source = scores.select(models=np.setdiff1d(early, left_out))
+    if kind == "with_older":
+        both = (data.load_scores("swe_bench_verified"), source)
+        tables = [pd.DataFrame(part.values, part.models, part.items) for part in both]
+        source = Scores(pd.concat(tables)[scores.items], name=scores.name)
+    return source, scores.select(models=late)
+
+
+def _as_strong(accuracy, models, others):
+    """For each of the models, the strongest first, the one of the others nearest in accuracy."""
+    found = []
+    for i in sorted(models, key=lambda i: -accuracy[i]):
+        left = set(others) - set(found)
+        found.append(min(left, key=lambda j: abs(accuracy[j] - accuracy[i])))
+    return found
 
 
 def few_sources(name, count=15):
@@ -267,6 +302,9 @@ _SETS = (
     "mmlu_math",
     "mmlu_pro",
     "swe_bench_verified",
+    "swe_bench_bash_only",
+    "swe_bench_multilingual",
+    "gso",
     "bigcodebench",
     "digits_zoo",
 )
@@ -294,6 +332,8 @@ SETTINGS |= {
     for name in data.HELM_LITE
 }
 SETTINGS["swe_bench_verified", "before_2025_07"] = partial(before, "2025-07-01")
+NEW_MODELS = ("without_twins", "with_twins", "without_others", "with_older")
+SETTINGS |= {("swe_bench_bash_only", kind): partial(new_models, kind) for kind in NEW_MODELS}
 SETTINGS |= {
     pair: partial(_math_setting, *pair)
     for pair in (
@@ -354,10 +394,26 @@ def _newest():
             yield Experiment(scores, split, 50, COMPARED, 300)
 
 
+def _models_2026():
+    """Budgets to half of the 500 tasks, so that a half-width of 5 points lies between two."""
+    methods = ("random_sampling", "aipw_cross_fitted", "sequential_stratification")
+    for budget in (25, 50, 100, 250):
+        for kind in NEW_MODELS:
+            yield Experiment("swe_bench_bash_only", kind, budget, methods, 300)
+    for budget in (25, 50, 100):
+        yield Experiment("swe_bench_multilingual", "extrapolation", budget, methods, 300)
+    for budget in (20, 40):
+        yield Experiment("gso", "extrapolation", budget, methods, 300)
+
+
 RUNS = {  # name: (experiments, data sets)
     "protocol": (tuple(_protocol()), data.HELM_LITE),
     "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
     "frontier": (tuple(_frontier()), data.HELM_LITE),
     "coverage": (tuple(_coverage()), data.HELM_LITE),
     "newest": (tuple(_newest()), ("swe_bench_verified", "bigcodebench", "mmlu_pro", "digits_zoo")),
+    "models_2026": (
+        tuple(_models_2026()),
+        ("swe_bench_bash_only", "swe_bench_multilingual", "gso", "swe_bench_verified"),
+    ),
 }

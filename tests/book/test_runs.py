@@ -11,7 +11,7 @@ from benchpred_book.build.__main__ import main
 from benchpred_book.protocols import Experiment
 
 import benchpred_utils as bp
-from benchpred_utils import summary
+from benchpred_utils import data, summary
 
 CHEAP = ("random_sampling", "random_sampling_learn", "aipw")
 TINY = (
@@ -300,6 +300,31 @@ def test_every_method_is_in_the_runs():
         assert len(set(rows)) == len(rows)  # by which kept rows are found
         methods = {method for experiment in experiments for method in experiment.methods}
         assert methods == set(bp.METHODS) or methods <= set(protocols.COMPARED)
+
+
+@pytest.mark.data
+def test_no_run_of_a_target_is_among_its_sources(load):
+    load("swe_bench_bash_only")
+    load("swe_bench_verified")
+    model = data.model_table("swe_bench_bash_only")["same_model"]
+    sources = {kind: protocols.new_models(kind)[0] for kind in protocols.NEW_MODELS}
+    target = protocols.new_models("with_twins")[1]
+    assert target.n_models == 12 and (target.costs.sum(axis=1) > 20).all()
+    twins = set(sources["with_twins"].models) - set(sources["without_twins"].models)
+    assert {kind: scores.n_models for kind, scores in sources.items()} == {
+        "without_twins": 21, "with_twins": 27, "without_others": 21, "with_older": 155,
+    }  # fmt: skip
+    assert len(twins) == 6 and set(model[list(twins)]) <= set(model[target.models])
+    assert not set(model[sources["without_twins"].models]) & set(model[target.models])
+    others = set(sources["with_twins"].models) - set(sources["without_others"].models)
+    assert len(others) == 6 and not others & twins
+    whole = sources["with_twins"]
+    strength = [
+        whole.accuracy[np.isin(whole.models, list(part))].mean() for part in (others, twins)
+    ]
+    assert abs(strength[0] - strength[1]) < 0.03
+    older = sources["with_older"].select(models=np.arange(134))
+    assert np.array_equal(older.values, load("swe_bench_verified").values)
 
 
 # The stored runs

@@ -7,6 +7,7 @@ from itertools import repeat
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 
 import benchpred_utils as bp
@@ -92,6 +93,163 @@ def test_code_benchmarks(load):
     assert code.values.shape == (153, 1140) and round(code.accuracy.max(), 3) == 0.624
     with pytest.raises(ValueError, match="neither dates nor an order of release"):
         bp.split_models(code, "chronological")
+
+
+@pytest.mark.data
+def test_one_agent_with_many_models(load):
+    """39 of the 40 runs with items, without the stale one; rates as published within .13 points."""
+    scores = load("swe_bench_bash_only")
+    assert scores.values.shape == scores.costs.shape == (39, 500)
+    assert round(scores.accuracy.max(), 3) == 0.768
+    assert not [name for name in scores.models if "claude-3-7-sonnet" in name]
+    assert list(scores.dates) == sorted(scores.dates)
+    assert (str(scores.dates.min()), str(scores.dates.max())) == ("2025-07-20", "2026-02-19")
+    solved = scores.values.sum(axis=0)
+    assert (solved == 0).sum() == 49 and (solved == 39).sum() == 9
+    assert list(scores.items) == list(load("swe_bench_verified").items)
+    board = board_of(scores.name)
+    published = np.array([board[name]["resolved"] for name in scores.models])
+    away = np.abs(100 * scores.accuracy - published)
+    assert (away < 1e-9).sum() == 37 and away.max() < 0.14
+    bills = {name: board[name]["cost"] for name in scores.models if board[name]["cost"] is not None}
+    assert len(bills) == 37
+    for name, bill in bills.items():
+        row = list(scores.models).index(name)
+        assert scores.costs[row].sum() == pytest.approx(bill, abs=1e-6)
+
+
+@pytest.mark.data
+def test_the_items_that_all_runs_of_the_multilingual_board_have(load):
+    scores = load("swe_bench_multilingual")
+    assert scores.values.shape == scores.costs.shape == (13, 293)
+    assert not [item for item in scores.items if item.startswith("mrdoob__three")]  # cut at a dot
+    board = board_of(scores.name)
+    own = {name: pd.DataFrame(run["per_instance_details"]).T for name, run in board.items()}
+    best = max(table["resolved"].mean() for table in own.values())
+    assert round(best, 3) == 0.725 and round(scores.accuracy.max(), 3) == 0.724
+    assert sorted({len(table) for table in own.values()}) == [297, 298, 300]
+
+
+@pytest.mark.data
+def test_gso(load):
+    """Every report's own score, to its two decimals: what it does not name counts as unsolved."""
+    scores = load("gso")
+    assert scores.values.shape == (21, 102) and scores.costs is None
+    assert round(scores.accuracy.max(), 3) == 0.441 and round(scores.accuracy.min(), 3) == 0.029
+    solved = scores.values.sum(axis=0)
+    assert (solved == 0).sum() == 24 and solved.max() == 16
+    for path in data.fetch("gso"):
+        report = json.loads(path.read_text())
+        accuracy = scores.accuracy[list(scores.models).index(path.stem)]
+        assert round(100 * accuracy, 2) == report["summary"]["score"]
+
+
+@pytest.mark.data
+def test_runs_of_the_same_model_are_known(load):
+    table = bp.model_table("swe_bench_bash_only")
+    assert list(table.index) == list(load("swe_bench_bash_only").models)
+    runs = table["same_model"].value_counts()
+    assert runs[runs > 1].to_dict() == {
+        "GPT-5.2": 3,
+        "Claude 4.5 Sonnet": 2,
+        "GPT-5 mini": 2,
+        "Claude 4.5 Opus": 2,
+        "DeepSeek V3.2": 2,
+    }
+    scores = load("swe_bench_bash_only")
+    for model, agreed in (("Claude 4.5 Sonnet", 436), ("GPT-5 mini", 416)):
+        first, second = scores.values[(table["same_model"] == model).to_numpy()]
+        assert (first == second).sum() == agreed
+    versions = table["agent_version"]
+    assert (versions == "2.0.0").sum() == 12
+    late = load("swe_bench_bash_only").dates >= np.datetime64("2026-01-01")
+    assert set(versions[late]) == {"2.0.0"}  # the agent changed as the year did
+    efforts = bp.model_table("gso")
+    assert list(efforts.index) == list(load("gso").models)
+    assert efforts["same_model"].nunique() == 19
+
+
+def board_of(name):
+    """The runs of a board of the published page, by folder."""
+    (path,) = data.fetch(name)
+    text = path.read_text(encoding="utf-8")
+    boards = json.loads(text.split('id="leaderboard-data">')[1].split("</script>")[0])
+    (board,) = (board for board in boards if board["name"] == data._BOARDS[name])
+    return {run["folder"]: run for run in board["results"]}
+
+
+# --- the shapes of files, made up -----------------------------------------------------------------
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """A function that makes some texts the published files of a data set."""
+
+    def published(name, contents):
+        entries = []
+        for file, text in contents.items():
+            path = tmp_path / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+            known = hashlib.sha256(text.encode()).hexdigest()
+            entries.append({"file": file, "url": "", "data_sets": [name], "sha256": known})
+        monkeypatch.setattr(data, "_manifest", lambda: entries)
+        monkeypatch.setenv("BENCHPRED_DATA", str(tmp_path))
+
+    return published
+
+
+def a_run(folder, solved, **others):
+    told = {"api_calls": 9}
+    details = {
+        task: {"resolved": done, "cost": 0.25 + 0.5 * done, **told} for task, done in solved.items()
+    }
+    return {"folder": folder, "name": "one", "per_instance_details": details, **others}
+
+
+def a_page(**boards):
+    found = [{"name": name.replace("_", "-"), "results": runs} for name, runs in boards.items()]
+    tag = '<script type="application/json" id="leaderboard-data">'
+    return f"<html><script>let a = 1</script>{tag}{json.dumps(found)}</script><p></p></html>"
+
+
+def test_a_board_is_read_as_the_page_has_it(publish):
+    """In order of date; without runs that tell no items, other boards' runs, and the stale one."""
+    first = a_run("20250801_b", {"django__django-2": False, "sphinx__sphinx-1": True})
+    second = a_run("20260102_a", {"sphinx__sphinx-1": True, "django__django-2": True})
+    silent = {"folder": "20250901_c", "per_instance_details": None}
+    without = {"folder": "20250902_c"}
+    stale = a_run(data._STALE, {"django__django-2": True, "sphinx__sphinx-1": True})
+    runs = [second, silent, first, stale, without]
+    publish("swe_bench_bash_only", {"page.html": a_page(bash_only=runs, Verified=[second])})
+    scores = bp.load_scores("swe_bench_bash_only")
+    assert list(scores.models) == ["20250801_b", "20260102_a"]
+    assert list(scores.items) == ["django__django-2", "sphinx__sphinx-1"]
+    assert list(scores.domains) == ["django", "sphinx"]
+    assert scores.values.tolist() == [[0, 1], [1, 1]]
+    assert scores.costs.tolist() == [[0.25, 0.75], [0.75, 0.75]]
+    assert list(scores.dates.astype(str)) == ["2025-08-01", "2026-01-02"]
+
+
+def test_items_that_a_run_lacks_are_left_out(publish):
+    """As the three ids that are one key, cut at a dot, in all runs but one."""
+    cut = a_run("20260213_a", {"three": False, "d__d-1": True, "d__d-2": False, "d__d-3": True})
+    whole = a_run("20260220_b", {"three.js-1": True, "d__d-1": False, "d__d-2": True})
+    publish("swe_bench_multilingual", {"page.html": a_page(Multilingual=[cut, whole])})
+    scores = bp.load_scores("swe_bench_multilingual")
+    assert list(scores.items) == ["d__d-1", "d__d-2"]
+    assert scores.values.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_task_in_no_list_of_a_report_is_a_failure(publish):
+    first = {"completed_ids": ["n-1", "n-2"], "passed_ids": ["n-2"], "opt_commit_ids": ["n-2"]}
+    second = {"completed_ids": ["n-3"], "opt_commit_ids": [], "hacked_ids": []}
+    reports = {"gso/b.json": first, "gso/a.1.json": second}
+    publish("gso", {file: json.dumps({"instance_sets": sets}) for file, sets in reports.items()})
+    scores = bp.load_scores("gso")
+    assert list(scores.models) == ["b", "a.1"] and list(scores.items) == ["n-1", "n-2", "n-3"]
+    assert scores.values.tolist() == [[0, 1, 0], [0, 0, 0]]
+    assert scores.dates is None and scores.costs is None
 
 
 def test_every_manifest_entry_is_pinned_and_used():

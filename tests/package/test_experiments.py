@@ -295,3 +295,20 @@ def test_the_gaps_agree_with_the_published_ones(load, name):
         gap = by_trial[method]
         error = gap.std() * (1 / 300 + 1 / 100) ** 0.5
         assert abs(gap.mean() - published) < 3.5 * error, (method, gap.mean(), published, error)
+
+
+def test_the_dollars_are_those_of_the_items_drawn_and_steer_nothing(scores):
+    """Where each item costs a power of two, a bill tells which items were paid for."""
+    source, target = bp.split_models(scores.select(items=np.arange(30)), "extrapolation")
+    costs = np.tile(2.0 ** np.arange(30), (target.n_models, 1))
+    priced = bp.Scores(target.values, target.models, target.items, costs=costs)
+    methods = ["random_sampling", "aipw", "sequential_stratification"]
+    settings = dict(methods=methods, budget=8, trials=3, progress=False, source=source)
+    free = bp.run_experiment(target=target, **settings)
+    found = bp.run_experiment(target=priced, **settings)
+    assert "dollars" not in free and found.drop(columns="dollars").equals(free)
+    assert {int(bill).bit_count() for bill in found["dollars"]} == {8}
+    bills = {name: part["dollars"].to_numpy() for name, part in found.groupby("method")}
+    assert np.array_equal(bills["random_sampling"], bills["aipw"])  # the same core sets
+    means = bp.summary.per_model(found)["dollars"]
+    assert means.mean() == pytest.approx(found["dollars"].mean())

@@ -180,3 +180,30 @@ def test_a_selection_is_checked(choice):
 def test_a_selection_of_what_is_not_there_says_what_it_takes(chosen):
     with pytest.raises(ValueError, match="takes models by number, from 0 to 1, or by a mask of 2"):
         Scores(OK).select(models=chosen)
+
+
+def test_costs_go_with_their_scores():
+    costs = np.arange(6.0).reshape(2, 3)
+    scores = Scores(OK, models=["a", "b"], items=["x", "y", "z"], costs=costs)
+    assert scores.select(models=[1], items=[2, 0]).costs.tolist() == [[5, 3]]
+    assert not scores.costs.flags.writeable
+    assert Scores(OK).select(models=[0]).costs is None
+    frame = pd.DataFrame(costs, ["a", "b"], ["x", "y", "z"])
+    by_name = Scores(OK, scores.models, scores.items, costs=frame.loc[["b", "a"], ["z", "x", "y"]])
+    assert by_name.costs.tolist() == costs.tolist()
+
+
+@pytest.mark.parametrize(
+    ("costs", "message"),
+    [
+        (np.ones((3, 2)), r"costs must be models x items, but their shape is \(3, 2\)"),
+        (np.array([[1, 2, -3], [1, 1, 1]]), "1 costs .*model model-0, item item-2 .value -3"),
+        (np.array([[1, 2, 3], [1, np.nan, np.inf]]), "2 costs .*model model-1, item item-1"),
+        (pd.DataFrame(np.ones((2, 3)), ["model-0", "other"]), "3 costs are missing"),
+    ],
+)
+def test_wrong_costs_are_refused_with_their_culprit(costs, message):
+    if isinstance(costs, pd.DataFrame):
+        costs.columns = ["item-0", "item-1", "item-2"]
+    with pytest.raises(ValueError, match=message):
+        Scores(OK, costs=costs)
