@@ -130,7 +130,7 @@ def _cells(header=(), *lines):
     plain = [name.strip().lower() for name in names]
     if "score" in plain and "item" in plain:
         return found
-    if len(names) < 3:
+    if len(names) < 3 and "item" not in plain:
         raise ValueError(
             f"its header is {named(names)}; needed are a column per item after the model's name, "
             "or model, item, score, separated by commas"

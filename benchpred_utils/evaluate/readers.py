@@ -188,7 +188,7 @@ def _entries(listed, formats=FORMATS):
     for name, path in listed:
         new = []
         for file in files_in(path):
-            new += _read(file, formats, file == path or file.name.startswith("samples_"))
+            new += _read(file, formats, file == path)
         if not new:
             raise ValueError(f"{path} holds no log; {_read_are(formats)}")
         if path.is_dir():
@@ -203,15 +203,15 @@ def _in_order(entry):
     return entry.task, len(entry.item), entry.item  # 7 before 10
 
 
-def _read(file, formats, is_meant):
-    """The entries of a file of a known format; of another none, or an error where it is meant."""
+def _read(file, formats, is_named):
+    """The entries of a file of a known format; of another none, or an error where it is named."""
     records = records_of(file)
     place, first = next(iter(records.items()), ("", {}))
     known = [format for format in formats if format.marks <= first.keys()]
     is_flat = not any(isinstance(value, dict | list) for value in first.values())
-    if known[:1] == [TABLE] and not (is_flat and is_meant):
+    if known[:1] == [TABLE] and not (is_flat and is_named):
         known = []
-    if is_meant and not known:
+    if not known and (is_named or file.name.startswith("samples_")):
         kind = "a table" if place.startswith("row") else "JSON, but not a table"
         raise ValueError(
             f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
