@@ -216,16 +216,7 @@ def _read(file, formats, is_named):
         raise ValueError(
             f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
         )
-    found = []
-    for format in known[:1]:
-        for place, record in records.items():
-            try:
-                found += entries_of(format, file, place, record)
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{file}, {place}: {error} ({type(error).__name__}), which is not as "
-                    f"{format.name} writes it"
-                ) from None
+    found = list(entries_of(known[0], file, records)) if known else []
     # Filters without names are passes over all items, one after the other: they are 1, 2, ...
     items = [entry.item for entry in found]
     n = len(set(items))
@@ -256,18 +247,17 @@ def _scored(entries, metric, filter, same_items):
     for entry in entries:
         name = metrics[entry.task]
         score = entry.scores.get(name) if entry.scores else ""
-        repeats = score if isinstance(score, list) else [score]
-        size = len(repeats) if repeats is score else None
+        size = len(score) if isinstance(score, list) else 0
         if entry.scores and name not in entry.scores:
             raise ValueError(f"{entry.file}, {entry.place} has no {name}; run the task again")
-        if _is_part(name, score) or sizes.setdefault((entry.task, size is None), size) != size:
+        if _is_part(name, score) or size != (size and sizes.setdefault(entry.task, size)):
             raise ValueError(
                 f"{entry.file}, {entry.place}: {name} is {score!r:.80}, which is no score of the "
                 "item: a harness makes it of all items together, or scored nothing "
                 "(predict_only); choose another metric"
             )
-        numbers = pd.Series([_number(entry, repeat) for repeat in repeats])
-        found.append(entry._replace(scores=numbers.mean()))
+        numbers = [_number(entry, repeat) for repeat in (score if size else [score])]
+        found.append(entry._replace(scores=pd.Series(numbers).mean() if size else numbers[0]))
     rows = pd.DataFrame(found, columns=Entry._fields).rename(columns={"scores": "score"})
     _check_questions(rows, same_items)
     return _once(rows)
