@@ -192,10 +192,7 @@ def _is_plain(record):
 
 def _beside(file, name):
     file = file.with_name(name)
-    content = json_of(file.read_bytes()) if file.exists() else {}
-    if content is None:
-        raise ValueError(f"{name} is not JSON as it was written")
-    return content
+    return json_of(file.read_bytes()) or {} if file.exists() else {}
 
 
 ALIASES = {"id": "item", "question_id": "item", "item_id": "item", "correct": "score"}
@@ -225,7 +222,7 @@ def _table(file, place, record):
             cells = [(name, item, *rest) for item, name, *rest in cells]
     for model, item, score, column in cells:
         score = {"": score}
-        yield Entry(f"{model}", domain, f"{item}", None, "", "none", score, file, place + column)
+        yield Entry(f"{model}", domain, f"{item}", None, "", "", score, file, place + column)
 
 
 # --- the formats: the first whose marks are in a file's first record reads it ---

@@ -118,8 +118,8 @@ def read_results(
     models = rows["model"].unique()
     if len(models) > 1:
         raise ValueError(
-            f"{named(files)}: results are of one model, but {len(models)} were found: "
-            f"{named(models)}; give the files of one model"
+            f"{named(rows['file'].unique())}: results are of one model, but {len(models)} were "
+            f"found: {named(models)}; give the files of one model"
         )
     scores = _matrix(rows).iloc[0]
     empty = scores[scores.isna()].index
@@ -203,21 +203,33 @@ def _in_order(entry):
     return entry.task, len(entry.item), entry.item  # 7 before 10
 
 
+def _read_are(formats):
+    names = ", ".join(dict.fromkeys(format.name for format in formats))
+    return (
+        f"read are {names}; lm_eval writes logs with --log_samples and --output_path, and tables "
+        "are named one by one"
+    )
+
+
 def _read(file, formats, is_named):
     """The entries of a file of a known format; of another none, or an error where it is named."""
     records = records_of(file)
-    place, first = next(iter(records.items()), ("", {}))
-    known = [format for format in formats if format.marks <= first.keys()]
-    is_flat = not any(isinstance(value, dict | list) for value in first.values())
-    if known[:1] == [TABLE] and not (is_flat and is_named):
-        known = []
-    if not known and (is_named or file.name.startswith("samples_")):
-        kind = "a table" if place.startswith("row") else "JSON, but not a table"
+    first = next(iter(records.values()), {})
+    is_table = is_named and not any(isinstance(cell, dict | list) for cell in first.values())
+    for format in formats:
+        if format.marks <= first.keys() and (is_table or format is not TABLE):
+            found = list(entries_of(format, file, records))
+            return found if format is TABLE else _with_filters(found)
+    if is_named or file.name.startswith("samples_"):
+        kind = "a table" if "row 2" in records else "JSON, but not a table"
         raise ValueError(
             f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
         )
-    found = list(entries_of(known[0], file, records)) if known else []
-    # Filters without names are passes over all items, one after the other: they are 1, 2, ...
+    return []
+
+
+def _with_filters(found):
+    """Filters without names, passes over all items one after the other, are called 1, 2, ..."""
     items = [entry.item for entry in found]
     n = len(set(items))
     passes = len(items) > n == len(set(items[:n])) and items[n] == items[0]
@@ -225,14 +237,6 @@ def _read(file, formats, is_named):
         if not entry.filter:
             found[number] = entry._replace(filter=f"{1 + number // n}" if passes else "none")
     return found
-
-
-def _read_are(formats):
-    names = ", ".join(dict.fromkeys(format.name for format in formats))
-    return (
-        f"read are {names}; lm_eval writes logs with --log_samples and --output_path, and tables "
-        "are named one by one"
-    )
 
 
 # --- from entries to rows: which filter and which metric ---
@@ -290,13 +294,10 @@ def _chosen(what, wanted, entries):
         )
         (unclear if task in wanted or len(likely) > 1 else unmet).append(says)
         taken[task] = likely[0]
-    if (
-        unclear
-        or wanted.get(None)
-        and len(unmet) == len(found)
-        and entries[0][0].question is not None
-    ):
-        raise ValueError("\n".join(unclear or unmet))
+    if len(unmet) == len(found) and name and "" not in names:  # no task has the one for all
+        unclear += unmet
+    if unclear:
+        raise ValueError("\n".join(unclear))
     return taken
 
 
@@ -381,22 +382,23 @@ def _matrix(rows):
 def _scores(rows, missing, name):
     matrix = _matrix(rows)
     lacks = matrix.isna()
-    complete = {"drop": ~lacks.any(), "drop-models": ~lacks.any(axis=1)}
-    if missing not in ("error", "keep", *complete):
-        raise ValueError(f"missing is {missing!r}; use 'error' or 'keep', {' or '.join(complete)}")
+    kept = {
+        "error": matrix[:0],
+        "keep": matrix,
+        "drop": matrix.dropna(axis=1),
+        "drop-models": matrix.dropna(),
+    }
+    if missing not in kept:
+        raise ValueError(f"missing is {missing!r}; use one of {', '.join(kept)}")
     domains = rows.groupby("item")["task"].first()[matrix.columns]
-    if missing != "keep" and lacks.any(axis=None):
+    if lacks.any(axis=None):
         says = _what_is_missing(lacks, matrix.mean(), domains, rows)
-        matrix = (
-            matrix.loc[complete["drop-models"]]
-            if missing == "drop-models"
-            else matrix.loc[:, complete["drop"]]
-        )
-        if missing == "error" or min(len(matrix), matrix.shape[1] - 1) < 1:
+        matrix = kept[missing]
+        if matrix.size < 2:
             raise ValueError(says)
-        warnings.warn(
-            f"kept are {len(matrix)} models x {matrix.shape[1]} items: {says}", stacklevel=3
-        )
+        if missing != "keep":
+            size = f"{len(matrix)} models x {matrix.shape[1]} items"
+            warnings.warn(f"kept are {size}: {says}", stacklevel=3)
     for names in matrix.axes:
         longest = max(names, key=len)
         if len(longest) * len(names) > LARGEST:

@@ -139,6 +139,13 @@ def test_a_metric_and_a_filter_per_task(two_tasks):
             read_any(two_tasks, **option)
 
 
+def test_what_is_wanted_of_logs_does_not_concern_tables(two_tasks):
+    table = two_tasks / "t.csv"
+    table.write_text("item,score\nanatomy:1,1\n")
+    results = read_results(table, metric="acc", filter="strict-match", sources=two_tasks)
+    assert results.to_dict() == {"anatomy:1": 1}
+
+
 def test_all_tasks_that_are_not_clear_are_listed(tmp_path):
     for task in ("a", "b"):
         written(tmp_path / NAME.replace("toy", task), lines_of(acc_norm=1.0))
