@@ -193,9 +193,7 @@ def _entries(listed, formats=FORMATS):
             raise ValueError(f"{path} holds no log; {_read_are(formats)}")
         if path.is_dir():
             new.sort(key=_in_order)
-        for entry in new:
-            model, item = printable(name or entry.model, np.inf), printable(entry.item, np.inf)
-            entries.append(entry._replace(model=model, item=item))
+        entries += [entry._replace(model=name) for entry in new] if name else new
     return entries
 
 
@@ -247,7 +245,7 @@ def _scored(entries, metric, filter, same_items):
     filters = _chosen("filter", filter, [(entry, {entry.filter: 0}) for entry in entries])
     entries = [entry for entry in entries if entry.filter == filters[entry.task]]
     metrics = _chosen("metric", metric, [(entry, entry.scores) for entry in entries])
-    found, sizes = [], {}
+    scores, sizes = [], {}
     for entry in entries:
         name = metrics[entry.task]
         score = entry.scores.get(name) if entry.scores else ""
@@ -261,8 +259,10 @@ def _scored(entries, metric, filter, same_items):
                 "(predict_only); choose another metric"
             )
         numbers = [_number(entry, repeat) for repeat in (score if size else [score])]
-        found.append(entry._replace(scores=pd.Series(numbers).mean() if size else numbers[0]))
-    rows = pd.DataFrame(found, columns=Entry._fields).rename(columns={"scores": "score"})
+        scores.append(pd.Series(numbers).mean() if size else numbers[0])
+    rows = pd.DataFrame(entries, columns=Entry._fields).assign(score=scores)
+    for names in ("model", "item"):
+        rows[names] = [printable(name, np.inf) for name in rows[names]]
     _check_questions(rows, same_items)
     return _once(rows)
 
