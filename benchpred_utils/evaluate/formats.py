@@ -72,7 +72,8 @@ def _entry(format, known, answer):
     texts = format.model, format.task, format.item, format.question, format.repeat
     model, task, item, question, repeat = (text % said for text in texts)
     scores = {} if said["error"] else scores
-    return Entry(model, task, item, question, repeat, said.get("filter", "none"), scores)
+    kind = str(said.get("filter", "none"))
+    return Entry(model, task, item, question, repeat, kind, scores)
 
 
 def _flat(record, prefix=""):

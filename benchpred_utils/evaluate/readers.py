@@ -6,7 +6,6 @@ is here makes a matrix of it: scores are numbers in [0, 1], and an item is one q
 
 import re
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,6 @@ __all__ = [
     "read_results",
     "read_scores",
 ]
-
-Paths = str | Path | Iterable[str | Path]
-Name = str | dict[str, str] | None  # of a metric or a filter: for all tasks, or by task
 
 NUMBER = re.compile(r"[-+.0-9e]+")  # what else float() takes, 1_0 say, is no score
 NUMBERS = {"true": 1.0, "false": 0.0}
@@ -79,16 +75,11 @@ def read_helm(folders, metric=None, missing="error") -> Scores:
 
 
 def read_any(
-    paths: Paths,
-    metric: Name = None,
-    filter: Name = None,
-    missing="error",
-    same_items=False,
-    formats=FORMATS,
+    paths, metric=None, filter=None, missing="error", same_items=False, formats=FORMATS
 ) -> Scores:
     """The Scores in files of any of the FORMATS, told apart by content, or in folders of logs.
 
-    `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
+    `paths` is one, a list, {model: path or paths}, or has "model=path" in it.  `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
     has several.  `missing`, for scores that are not there: "error"; "drop" the items that some
     model lacks, or "drop-models", both with a warning that says what is left; "keep" them, NaN.
     Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
@@ -99,9 +90,7 @@ def read_any(
     return _scores(rows, missing, found[0][1].stem)
 
 
-def read_results(
-    paths: Paths, metric: Name = None, filter: Name = None, sources: Paths = (), same_items=False
-) -> pd.Series:
+def read_results(paths, metric=None, filter=None, sources=(), same_items=False) -> pd.Series:
     """The scores of one model on any of the items: a Series by item, whose name is the model's.
 
     It holds None, with a warning, where a file has an item without a score: it was not answered.
@@ -156,8 +145,8 @@ def among(results, items) -> pd.Series:
     return results[results.index.isin(items)]
 
 
-def per_task(text: str | None) -> Name:
-    """What an option names: "acc" for all tasks; "task=acc,other=exact_match" for these tasks."""
+def per_task(text):
+    """What an option names: "acc" for all tasks, {task: name} of "task=acc,other=exact_match"."""
     if "=" not in (text or ""):
         return text
     return dict(part.strip().rsplit("=", 1) for part in text.split(","))

@@ -578,6 +578,7 @@ def test_parquet_with_an_index(tmp_path, index):
     [
         (b'{"doc_id":[1],"acc":1,"metrics":["acc"],"filter":"none"}\n', r"line 1: doc_id is \[1\]"),
         (b'{"doc_id":0,"acc":1}\n{"acc":1}\n', "line 2: doc_id is ''"),
+        (b'{"doc_id":0,"acc":1,"metrics":[[1]]}\n', r"line 1: unhashable type.*TypeError"),
         (b'{"doc_id":0,"acc":1}\n\n{"doc_id":1,"doc_hash":"\xff"}\n', "line 3 can't be read"),
     ],
 )
