@@ -62,7 +62,7 @@ def estimate(args: Args) -> None:
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     results = read_results(args.results, args.metric, args.filter, sources=args.sources)
-    results = among(results, source.items).to_dict()
+    results = among(results, source.items).dropna().to_dict()
     session = session or one_round(source, _any_order(results))
     found = _recorded(session, results)
     if args.json:

@@ -79,9 +79,10 @@ def read_any(
 ) -> Scores:
     """The Scores in files of any of the FORMATS, told apart by content, or in folders of logs.
 
-    `paths` is one, a list, {model: path or paths}, or has "model=path" in it.  `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
-    has several.  `missing`, for scores that are not there: "error"; "drop" the items that some
-    model lacks, or "drop-models", both with a warning that says what is left; "keep" them, NaN.
+    `paths` is one, a list, {model: path or paths}, or has "model=path" in it.  `metric` and
+    `filter` are names for all tasks, or {task: name}; they must be said where a task has several.
+    `missing`, for scores that are not there: "error"; "drop" the items that some model lacks, or
+    "drop-models", both with a warning that says what is left; "keep" them, NaN.
     Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
     not the same question in all logs (its hash differs), unless `same_items` says that it is.
     """
