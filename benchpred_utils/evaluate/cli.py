@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ..methods import METHODS, RECOMMENDED
 from ..scores import Scores
 from . import report
-from .readers import read_any, read_results
+from .readers import among, read_any, read_results
 from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_json
 
 __all__ = ["main"]
@@ -63,7 +62,7 @@ def estimate(args: Args) -> None:
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     results = read_results(args.results, args.metric, args.filter, sources=args.sources)
-    results = _known(results, source.items)
+    results = among(results, source.items).dropna().to_dict()
     session = session or one_round(source, _any_order(results))
     found = _recorded(session, results)
     if args.json:
@@ -146,18 +145,6 @@ def _by_task(names: list[str], task: str | None) -> dict[str, list[int]]:
             )
         found.setdefault(its_task or task, []).append(int(number))
     return {its_task: sorted(numbers) for its_task, numbers in found.items()}
-
-
-def _known(results: pd.Series, known: np.ndarray) -> dict[str, float]:
-    """The results of source items; where the sources name no task, "task:7" of a log is their 7."""
-    if not results.index.isin(known).any():
-        results = results.rename(lambda name: name.rpartition(":")[2])
-    if not results.index.isin(known).any():
-        raise ValueError(
-            f"no result is of an item of the sources: {results.index[0]}, say, is none like "
-            f"{known[0]}"
-        )
-    return results[results.index.isin(known)].to_dict()
 
 
 def _any_order(results: dict[str, float]) -> list[str]:

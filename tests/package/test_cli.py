@@ -67,7 +67,7 @@ def test_results_under_wrong_numbers_are_told(run):
     )
     log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
     code, _, said = run("estimate logs/target --session s.json")
-    assert code == 0 and "warning: 2 items are not the same question in all files" in said
+    assert code == 1 and "error: 2 items are not the same question in all files" in said
 
 
 def test_one_round_takes_its_results_in_parts(run, tables):
