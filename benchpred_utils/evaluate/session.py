@@ -368,11 +368,16 @@ def one_round(source: Scores, items: list[str]) -> EvaluationSession:
 
 def write_json(path: str | Path, content: object) -> None:
     """Write `content`, which may hold arrays, to `path`, whole or not at all; raises OSError."""
+    write_text(path, json.dumps(content, default=methodcaller("tolist")))
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text to `path`, whole or not at all; raises OSError."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, default=methodcaller("tolist"))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
