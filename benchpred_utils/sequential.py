@@ -83,8 +83,11 @@ class SequentialStratification(Rounds):
 
     kept = ("items", "observed", "known", "cell", "g", "q")
 
-    def __init__(self, model, uniform, n, rounds=20, floor=0.05):
+    def __init__(self, model, uniform, n, rounds=20, floor=0.05, weight=1.0, strata=0):
         """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is.
+
+        `weight` (N,) of each item in w, for another mean than that over all items; `strata` (N,),
+        whole numbers: the items of each are next to each other before they are cut into cells.
 
         Raises ValueError on a floor below 0.
         """
@@ -95,6 +98,8 @@ class SequentialStratification(Rounds):
         self.forecast = Forecast(model, len(uniform))
         self.n = n
         self.floor = floor
+        self.weight = np.broadcast_to(weight, n_items)
+        self._strata = strata
         self._one_each = 2 * n <= n_items
         self._draws, self._mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = np.ceil(len(self._draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
@@ -147,11 +152,12 @@ class SequentialStratification(Rounds):
         g = self.forecast.predict(self.items, self.observed)
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
-        order = np.argsort(np.where(is_open, g + self._jitter, 2.0), axis=1)[:, : n_open.max()]
+        place = np.where(is_open, self._strata + g + self._jitter, np.inf)
+        order = np.argsort(place, axis=1)[:, : n_open.max()]
         if not self._one_each:
             return order, n_open, np.zeros(order.shape), np.ones(order.shape)
         g = np.take_along_axis(g, order, axis=1)
-        weight = np.sqrt(g * (1 - g)) + self.floor
+        weight = (np.sqrt(g * (1 - g)) + self.floor) * self.weight[order]
         return order, n_open, g, np.where(np.arange(order.shape[1]) < n_open, weight, 0.0)
 
     def variance(self, y):
