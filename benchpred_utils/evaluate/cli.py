@@ -9,7 +9,6 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 
 from ..data import DataUnavailable, load_scores
 from ..methods import METHODS, RECOMMENDED
@@ -17,7 +16,7 @@ from ..scores import Scores
 from . import report
 from .advice import recommend
 from .compare import compare_models, in_any_order, rank_models, smallest_difference
-from .readers import read_any, read_results
+from .readers import MISSING, among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_text
 
 __all__ = ["main"]
@@ -65,7 +64,7 @@ def check(args: Args) -> Said:
     """Say what files hold; what is wrong with one is an error."""
     found = {}
     for path in args.files:
-        found[path] = read_any(path, args.metric, args.filter, args.missing)
+        found[path] = _scores(args, [path])
     words = [report.file_words(path, scores) for path, scores in found.items()]
     content = {
         path: {"models": scores.models, "items": scores.items, "accuracy": scores.accuracy}
@@ -93,15 +92,17 @@ def items(args: Args) -> Said:
 
 def estimate(args: Args) -> Said:
     """Record the results of what was asked for, and print the estimate."""
-    if bool(args.session) + bool(args.sources) + bool(args.benchmark) != 1:
+    if [args.session, args.sources, args.benchmark].count(None) != 2:
         raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     results = _results(args, args.results, source)
     session = session or one_round(source, in_any_order(results))
-    found = _recorded(session, results)
+    found = _recorded(session, results, args.failed)
+    parts = session.estimate_by(args.by, args.failed or "wrong") if args.by else None
     again = f"benchpred items --session {args.session}"
-    return report.estimate_content(found, session), report.estimate_words(found, session, again)
+    words = report.estimate_words(found, session, again) + report.parts_words(parts)
+    return report.estimate_content(found, parts, session), words
 
 
 def compare(args: Args) -> Said:
@@ -109,16 +110,21 @@ def compare(args: Args) -> Said:
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     runs = {path: _results(args, [path], source) for path in args.results}
+    failed = args.failed or "error"
     n_items = source.n_items if source else args.of
+    if session and session.reference and not runs:
+        known = source.values[source.models == session.reference][0]
+        found = compare_models(dict(zip(source.items, known)), session)
+        return found._asdict(), report.comparison_words(found)
     if len(runs) + bool(session) > 2:
-        ranking = rank_models(runs, session, n_items=n_items, failed=args.failed)
+        ranking = rank_models(runs, session, n_items=n_items, failed=failed)
         frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
         content = {name: frame.to_dict("list") for name, frame in frames.items()}
         return content, report.ranking_words(ranking)
     a, *others = ([session] if session else []) + [*runs.values()]
     if not others:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    found = compare_models(a, *others, source_scores=source, n_items=n_items, failed=args.failed)
+    found = compare_models(a, *others, source_scores=source, n_items=n_items, failed=failed)
     return found._asdict(), report.comparison_words(found)
 
 
@@ -127,9 +133,8 @@ def page(args: Args) -> Said:
     session = _resumed(args)
     compared = {}
     for path in args.results:
-        compared[path] = compare_models(
-            session, _results(args, [path], session.source), failed=args.failed
-        )
+        results = _results(args, [path], session.source)
+        compared[path] = compare_models(session, results, failed=args.failed or "error")
     path = Path(args.out)
     if (
         path.exists()
@@ -142,8 +147,8 @@ def page(args: Args) -> Said:
 
 # --- the session's file, which says how to read the sources ---
 
-READING = ("metric", "filter", "missing")
-BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", *READING)
+READING = ("metric", "filter", "missing", "same_items")
+BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
 
 
 def _read(args: Args) -> Scores | None:
@@ -152,8 +157,16 @@ def _read(args: Args) -> Scores | None:
     if args.benchmark:
         return load_scores(args.benchmark)
     if args.sources:
-        return read_any(args.sources, args.metric, args.filter, args.missing or "error")
+        return _scores(args, args.sources)
     return None
+
+
+def _choice(args: Args) -> tuple:
+    return per_task(args.metric), per_task(args.filter)
+
+
+def _scores(args: Args, paths: list[str]) -> Scores:
+    return read_any(paths, *_choice(args), args.missing or "error", args.same_items)
 
 
 def _begun(args: Args) -> EvaluationSession:
@@ -176,9 +189,11 @@ def _begun(args: Args) -> EvaluationSession:
         budget=args.budget,
         precision=args.precision,
         rounds=args.rounds,
+        tasks=args.tasks,
+        reference=args.reference,
         rng=np.random.default_rng(args.seed),
     )
-    session.origin = {name: getattr(args, name) for name in BEGUN} | {
+    session.origin = {name: getattr(args, name) for name in (*BEGUN, *READING)} | {
         "missing": args.missing or "error",
         "paths": [_from(args.session, path) for path in args.sources],
         "exports": {},
@@ -211,7 +226,7 @@ def _resumed(args: Args) -> EvaluationSession:
 def _check_same(args: Args, origin: dict) -> None:
     """Options that begin a session may be repeated for it, not changed."""
     sources = [_from(args.session, path) for path in getattr(args, "sources", None) or []]
-    given = {name: getattr(args, name, None) for name in BEGUN if args.run is items}
+    given = {name: getattr(args, name) for name in (*BEGUN, *READING) if args.run is items}
     given["paths"] = sources or None
     for name, value in given.items():
         if value is not None and name in origin and value != origin[name]:
@@ -266,23 +281,13 @@ def _export(session: EvaluationSession, path: str, text: str) -> None:
 
 
 def _results(args: Args, paths: list[str], source: Scores | None) -> dict[str, float]:
-    results = read_results(paths, args.metric, args.filter, sources=args.sources or ())
-    return results.to_dict() if source is None else _known(results, source.items)
+    results = read_results(paths, *_choice(args), args.sources or (), args.same_items)
+    return (results if source is None else among(results, source.items)).to_dict()
 
 
-def _known(results: pd.Series, known: np.ndarray) -> dict[str, float]:
-    """The results of source items; where the sources name no task, "task:7" of a log is their 7."""
-    if not results.index.isin(known).any():
-        results = results.rename(lambda name: name.rpartition(":")[2])
-    if not results.index.isin(known).any():
-        raise ValueError(
-            f"no result is of an item of the sources: {results.index[0]}, say, is none like "
-            f"{known[0]}"
-        )
-    return results[results.index.isin(known)].to_dict()
-
-
-def _recorded(session: EvaluationSession, results: dict[str, float]) -> SessionEstimate:
+def _recorded(
+    session: EvaluationSession, results: dict[str, float], failed: str | None
+) -> SessionEstimate:
     """The estimate after recording the results of all items asked for, round after round."""
     before = len(session.results)
     again = [name for name in session.results if name in results]
@@ -290,9 +295,11 @@ def _recorded(session: EvaluationSession, results: dict[str, float]) -> SessionE
     asked = session.next_items()
     while asked:
         new = [name for name in asked if name in results]
-        session.record(new, [results[name] for name in new])
+        if new and failed:  # what the round lacks has failed
+            new = asked
+        session.record(new, [results.get(name) for name in new])
         asked = session.next_items() if new else []
-    found = session.estimate()
+    found = session.estimate(failed or "wrong")
     notes = []
     if found.n == before and not session.done:
         notes = ["no result is new: these are not of the items that were asked for"]
@@ -320,7 +327,7 @@ def _budget(text: str) -> float:
 OPTIONS = {
     "files": {"nargs": "+", "metavar": "FILE", "help": "tables, logs, folders of them"},
     "sources": {"nargs": "*", "help": "the scores of other models: tables, logs, folders of them"},
-    "results": {"nargs": "*", "help": "results: item, score as CSV or JSONL; logs; of one model"},
+    "results": {"nargs": "*", "help": "results of one model: item, score as CSV or JSONL; logs"},
     "--sources": {"nargs": "+", "help": "the scores of other models, where there is no session"},
     "--benchmark": {"metavar": "NAME", "help": "sources that the book has: gsm8k, mmlu, ..."},
     "--session": {"metavar": "FILE", "help": "the evaluation's file; `items` begins it"},
@@ -346,6 +353,15 @@ OPTIONS = {
         f"wider; short for --method {ONE_ROUND}",
     },
     "--seed": {"type": int, "help": "of the draw"},
+    "--tasks": {
+        "choices": ["items", "mean"],
+        "help": "share the budget out over tasks, for the average over items, or over tasks",
+    },
+    "--reference": {
+        "metavar": "MODEL",
+        "help": "a source model with which the new one is to be compared",
+    },
+    "--by": {"choices": ["task", "domain"], "help": "also the estimate of each, and both averages"},
     "--all": {"action": "store_true", "help": "the items asked for so far, not only the next"},
     "--samples": {"metavar": "FILE", "help": "write the items for lm_eval --samples FILE"},
     "--sample-id": {
@@ -364,45 +380,52 @@ OPTIONS = {
     "--out": {"metavar": "PAGE", "help": "the page to write, such as report.html"},
     "--metric": {"help": "which metric to read, where logs hold several"},
     "--filter": {"help": "which filter of lm-evaluation-harness to read, where there are more"},
-    "--missing": {"choices": ["error", "drop"], "help": "drop: the items that some lack"},
+    "--missing": {
+        "choices": MISSING,
+        "help": "scores that sources lack: drop the items, or the models, or keep them all",
+    },
+    "--same-items": {
+        "action": "store_true",
+        "default": None,
+        "help": "the items are the same, though their hashes differ",
+    },
     "--json": {"action": "store_true", "help": "print JSON"},
 }
-READ = ("--metric", "--filter", "--missing", "--json")  # options of every command
+READ = ("--metric", "--filter", "--missing", "--same-items", "--json")  # options of every command
 COMMANDS = {  # what runs it, its help, options that it needs, and others
     "plan": (
         plan,
         "say how many items it takes, and what they can show",
-        (),
-        ("sources", "--benchmark", "--of", "--budget", "--precision", "--difference", "--target",
-         "--cost"),
+        "",
+        "sources --benchmark --of --budget --precision --difference --target --cost",
     ),
     "items": (
         items,
         "say which items to run next; begins a session where there is none",
-        ("--session",),
-        ("sources", "--benchmark", "--budget", "--precision", "--rounds", "--method",
-         "--one-round", "--seed", "--all", "--samples", "--sample-id", "--instance-ids", "--task"),
+        "--session",
+        "sources --benchmark --budget --precision --rounds --method --one-round --seed --tasks "
+        "--reference --all --samples --sample-id --instance-ids --task",
     ),
     "estimate": (
         estimate,
         "record results, and say what they say",
-        (),
-        ("results", "--session", "--sources", "--benchmark", "--failed"),
+        "results",
+        "--session --sources --benchmark --failed --by",
     ),
     "compare": (
         compare,
         "say which of two models is better, or in which order several are",
-        (),
-        ("results", "--session", "--sources", "--benchmark", "--of", "--failed"),
+        "",
+        "results --session --sources --benchmark --of --failed",
     ),
-    "check": (check, "say what files hold, or what is wrong with them", ("files",), ()),
+    "check": (check, "say what files hold, or what is wrong with them", "files", ""),
     "report": (
         page,
         "write a page to hand on: estimate, picture, items, hashes, versions",
-        ("--session", "--out"),
-        ("results", "--failed"),
+        "--session --out",
+        "results --failed",
     ),
-}  # fmt: skip
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -412,9 +435,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, (run, text, needed, others) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=run, sources=None, benchmark=None, session=None)
-        for option in (*needed, *others, *READ):
-            is_needed = {"required": True} if option in needed and option[0] == "-" else {}
-            command.add_argument(option, **OPTIONS[option], **is_needed)
+        for option in [*needed.split(), *others.split(), *READ]:
+            added = command.add_argument(option, **OPTIONS[option])
+            added.required = option in needed or option == "files"
     return parser
 
 

@@ -64,7 +64,7 @@ class Comparison(NamedTuple):
 class Ranking(NamedTuple):
     """Several models in order of their accuracies, and what is sure of that order."""
 
-    models: pd.DataFrame  # by model: value, lower, upper, best_rank and worst_rank
+    models: pd.DataFrame  # by model: value, lower, upper, on_items, best_rank, worst_rank
     pairs: pd.DataFrame  # a, b, value of b minus a, lower, upper, p
 
 
@@ -102,7 +102,7 @@ def compare_models(
     Raises ValueError, naming the culprit, when the two can't be compared.
     """
     if isinstance(a, EvaluationSession) and not isinstance(b, EvaluationSession):
-        return _paired(_of_session(a), a.results, _checked(b), comparisons, failed)
+        return _paired(_of_session(a), _checked(a.results), _checked(b), comparisons, failed)
     if isinstance(b, EvaluationSession):
         _check_single(comparisons)
         return _of_estimates(a, b)
@@ -135,11 +135,14 @@ def rank_models(
     With a `session` its own model, called `name`, is the first, and the others ran on its items;
     else the items were drawn uniformly from `n_items`. The intervals of all pairs hold together in
     95 of 100 evaluations (Bonferroni), and a model's best and worst rank follow from them; p is
-    Holm's (1979). Raises ValueError as `compare_models`.
+    Holm's (1979). The order is that of `on_items`, the plain means on these items: they are biased
+    for the accuracies, but in order closer to the truth than `value` (Kendall's tau of 24 models at
+    GSM8K's frontier, 50 items, .68 and .65 +/- .01; the same random items for all, .65).
+    Raises ValueError as `compare_models`.
     """
     known = {model: _checked(scores) for model, scores in results.items()}
     if session is not None:
-        known = {name: session.results} | known
+        known = {name: _checked(session.results)} | known
     if len(known) < max(2, len(results) + (session is not None)):
         raise ValueError(f"a ranking takes two models or more, and no other is called {name}")
     drawn = _of_logs([*known.values()], n_items) if session is None else _of_session(session)
@@ -153,6 +156,7 @@ def rank_models(
     pairs = pairs.sort_values("p", kind="stable")
     pairs["p"] = np.maximum.accumulate(pairs["p"] * np.arange(len(pairs), 0, -1)).clip(upper=1)
     models = pd.DataFrame.from_dict(accuracy, orient="index", columns=Estimate._fields)
+    models["on_items"] = [_filled(drawn, known[name], 0.0).mean() for name in models.index]
     b_wins = pairs[pairs["lower"] > 0]
     a_wins = pairs[pairs["upper"] < 0]
     lost, won = (
@@ -161,7 +165,7 @@ def rank_models(
     )
     models["best_rank"] = 1 + lost
     models["worst_rank"] = len(models) - won
-    return Ranking(models.sort_values("value", ascending=False, kind="stable"), pairs)
+    return Ranking(models.sort_values(["on_items", "value"], ascending=False), pairs)
 
 
 def smallest_difference(source_scores: Scores, n: int) -> float:
@@ -191,8 +195,8 @@ def _paired(drawn: _Drawn, a: Mapping, b: Mapping, comparisons: int, failed: Fai
     low, high = (
         _difference(
             drawn,
-            np.array([a.get(name, of_a) for name in drawn.items], float),
-            np.array([b.get(name, of_b) for name in drawn.items], float),
+            _filled(drawn, a, of_a),
+            _filled(drawn, b, of_b),
             comparisons,
         )
         for of_a, of_b in ((is_open, 0), (0, is_open))
@@ -210,6 +214,10 @@ def _paired(drawn: _Drawn, a: Mapping, b: Mapping, comparisons: int, failed: Fai
         p=max(low.p, high.p) if low.lower > 0 or high.upper < 0 else 1.0,
         warnings=(note, *low.warnings),
     )
+
+
+def _filled(drawn: _Drawn, results: Mapping, failed: float) -> Array:
+    return np.array([results.get(name, failed) for name in drawn.items], float)
 
 
 def _difference(drawn: _Drawn, s_a: Array, s_b: Array, comparisons: int) -> Comparison:
@@ -297,7 +305,10 @@ def _of_logs(results: list[Mapping], n_items: int | None) -> _Drawn:
     items = sorted(set().union(*results))
     n = len(items)
     if n_items is None:
-        raise ValueError(f"the models ran {n} items, of how many? Give n_items, or source_scores")
+        raise ValueError(
+            f"the models ran {n} items, of how many? Give n_items (in a terminal --of N), or the "
+            "source scores"
+        )
     if n > n_items:
         raise ValueError(f"the results are of {n} items, but the benchmark has {n_items}")
     return _Drawn(items, np.full(n, n / n_items), False, n_items, partial(_mean_of, n_items))
@@ -335,13 +346,14 @@ def _of_estimates(a: EvaluationSession | Results, b: EvaluationSession) -> Compa
         _check_done(a)
         _check_names(a.source.items, b.source.items)
         found = Estimate(*a.estimate()[:3])
-        return _apart((found, b.estimate()[:3]), a.results, b.results, b.source.n_items, SEPARATE)
+        s_a, s_b = _checked(a.results), _checked(b.results)
+        return _apart((found, b.estimate()[:3]), s_a, s_b, b.source.n_items, SEPARATE)
     a = _checked(a)
     _check_names(a, b.source.items)
     _check_names(b.source.items, a)
-    notes = (NO_COLUMN,) if b._settings.get("reference") is None else ()
+    notes = () if b.reference else (NO_COLUMN,)
     ends = _of_whole(a), b.estimate()[:3]
-    return _apart(ends, a, b.results, b.source.n_items, SHIFTED, notes)
+    return _apart(ends, a, _checked(b.results), b.source.n_items, SHIFTED, notes)
 
 
 def _apart(

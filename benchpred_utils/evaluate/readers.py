@@ -1,28 +1,28 @@
 """Readers: from files to Scores, or to a sentence that says what is wrong and where.
 
-Every format is read as rows, and one function turns rows into a matrix: scores are numbers in
-[0, 1], each model has one on every item, and an item is one question.  A new format is a function
-that gives the rows of a path, and a row in FORMATS.
+Every file is read as records, every format says what a record holds of a model and an item, and
+what is here makes a matrix of it: scores are numbers in [0, 1], and an item is one question.
 """
 
-import csv
-import hashlib
-import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ..scores import Scores
+from .files import files_in, named, printable, records_of
+from .formats import FORMATS, HELM, LM_EVAL, TABLE, Entry, Format, is_mean
 
 __all__ = [
     "FORMATS",
+    "among",
     "named",
+    "per_task",
+    "printable",
     "read_any",
     "read_helm",
     "read_lm_eval",
@@ -32,9 +32,12 @@ __all__ = [
 
 NUMBER = re.compile(r"[-+.0-9e]+")  # what else float() takes, 1_0 say, is no score
 NUMBERS = {"true": 1.0, "false": 0.0}
-NUMBERS |= dict.fromkeys(("", "nan", "na", "n/a", "none", "null", "<na>"), float("nan"))
-JSON_LINES = ".jsonl"
-CUT_OFF = "was the run cut off? Delete it, or run again"
+NUMBERS |= dict.fromkeys(("", "nan", "na", "n/a", "none", "null", "<na>"))
+MISSING = ("error", "drop", "drop-models", "keep")
+LARGEST = 10**8  # characters of the names of all models, or items, were all as long as the longest
+
+Paths = str | Path | Iterable[str | Path]
+Name = str | dict[str, str] | None  # of a metric or a filter: for all tasks, or for some
 
 
 class Row(NamedTuple):
@@ -42,49 +45,35 @@ class Row(NamedTuple):
 
     model: str
     item: str
-    score: object
+    score: float | None
     file: Path
-    place: str  # in the file
-    question: str = ""  # a hash of it, where there is one
-    domain: str = ""
-
-
-Rows = Iterator[Row]
-Paths = str | Path | Iterable[str | Path]
-Name = str | None
-
-
-class Format(NamedTuple):
-    """A kind of files."""
-
-    holds: Callable[[Path], object]  # true: whether a path is one, or a folder of some
-    read: Callable[[Path, Callable], Rows]  # given also how to choose a metric or a filter
-    repeats: bool  # whether files may repeat each other's items, as runs do
+    place: str
+    question: str
+    domain: str
 
 
 def read_scores(path: Paths, missing: str = "error") -> Scores:
-    """The Scores in a table, CSV, Parquet or JSON lines: a row per model, or model, item, score.
+    """The Scores in a table, CSV, Parquet or JSON: a row per model, or model, item, score.
 
     In the first form the first column is the model's name; the second, long, one may have a column
-    domain.  `missing`: "error", or "drop", which keeps the items that all models have.
+    domain.  `missing` is as in `read_any`.
     Raises ValueError, naming file, row and column, for what is no score in [0, 1], and ImportError
     without pyarrow.
     """
-    return _scores(_rows(path, formats=[TABLE]), missing, Path(path).stem)
+    return read_any(path, missing=missing, formats=[TABLE])
 
 
 def read_lm_eval(
     paths: Paths | dict, metric: Name = None, filter: Name = None, missing: str = "error"
 ) -> Scores:
-    """The Scores in sample logs of lm-evaluation-harness, `samples_*.jsonl`, or folders of them.
+    """The Scores in sample logs of lm-evaluation-harness, or folders of them.
 
-    A model is named by its log's folder, an item "task:doc_id"; ``paths={name: path or paths}``
-    gives other names.  Repeats, a list in one line or logs of several runs, are averaged; tasks are
-    domains.  `metric` and `filter` must be said where a log has several.
-    Raises ValueError, naming file and line; warns when one item is not the same question in all
-    logs (its hash differs).
+    A model is named by the results beside its log, or by the log's folder, an item "task:doc_id";
+    ``paths={name: path or paths}`` gives other names.  Repeats, a list in one line or logs of
+    several runs, are averaged; tasks are domains.
+    Otherwise as `read_any`.
     """
-    return _scores(_rows(paths, metric, filter, [LM_EVAL]), missing, "lm_eval")
+    return read_any(paths, metric, filter, missing, formats=[LM_EVAL])
 
 
 def read_helm(folders: Paths, metric: Name = None, missing: str = "error") -> Scores:
@@ -93,69 +82,113 @@ def read_helm(folders: Paths, metric: Name = None, missing: str = "error") -> Sc
     Read are per_instance_stats.json, or else display_predictions.json, and instances.json if there.
     An item is "run/instance", the run's name without its model; trials are averaged; perturbed and
     training instances are left out; runs are domains.
-    Raises ValueError, naming file and instance; warns when one item is not the same question in all
-    runs.
+    Otherwise as `read_any`.
     """
-    return _scores(_rows(folders, metric, formats=[HELM]), missing, "helm")
+    return read_any(folders, metric, missing=missing, formats=[HELM])
 
 
 def read_any(
-    paths: Paths, metric: Name = None, filter: Name = None, missing: str = "error"
+    paths: Paths | dict,
+    metric: Name = None,
+    filter: Name = None,
+    missing: str = "error",
+    same_items: bool = False,
+    formats: list[Format] = FORMATS,
 ) -> Scores:
-    """The Scores in files of any of the FORMATS, told apart by name and content."""
+    """The Scores in files of any of the FORMATS, told apart by content, or in folders of logs.
+
+    `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
+    has several.  `missing`, for scores that are not there: "error"; "drop" the items that some
+    model lacks, or "drop-models", both with a warning that says what is left; "keep" them, NaN.
+    Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
+    not the same question in all logs (its hash differs), unless `same_items` says that it is.
+    """
+    if missing not in MISSING:
+        raise ValueError(f"missing is {missing!r}; use one of {', '.join(MISSING)}")
     (_, first), *_ = _listed(paths)
-    return _scores(_rows(paths, metric, filter), missing, first.stem)
+    rows = _rows(paths, _Choice(metric, filter), same_items, formats)
+    return _scores(rows, missing, first.stem)
 
 
 def read_results(
-    paths: Paths, metric: Name = None, filter: Name = None, sources: Paths = ()
+    paths: Paths,
+    metric: Name = None,
+    filter: Name = None,
+    sources: Paths = (),
+    same_items: bool = False,
 ) -> pd.Series:
-    """The scores of one model on any of the items, as read by `read_any`: a Series, by item.
+    """The scores of one model on any of the items: a Series by item, whose name is the model's.
 
-    Also JSON lines {"item": ..., "score": ...}; a table of one model needs no column model.
-    Missing scores are left out, with a warning where a log has the item.  Raises ValueError as the
-    other readers, and when the files hold several models; warns when an item is not the same
-    question as in the files `sources`.
+    It holds None, with a warning, where a file has an item without a score: it was not answered.
+    A table of one model needs no column model.  Raises ValueError as `read_any`, also when the
+    files hold several models, or when an item is not the same question, or the metric another one,
+    than in the files `sources`.
     """
-    asked = {}
-    rows = _rows(paths, metric, filter, asked=asked)
-    if asked and sources:
-        _rows(sources, metric, filter, asked=asked)
-    scores = _matrix(rows).dropna(how="all")
-    if len(scores) != 1:
+    choice = _Choice(metric, filter)
+    rows = _rows(paths, choice, same_items)
+    if choice.taken and sources:
+        _rows(sources, choice, same_items)
+    models = rows["model"].unique()
+    if len(models) != 1:
         raise ValueError(
-            f"{named(rows['file'].unique())}: results are of one model, but "
-            f"{len(scores) or 'none with scores'} were found: {named(scores.index)}; "
-            "give the files of one model"
+            f"{named(rows['file'].unique())}: results are of one model, but {len(models)} were "
+            f"found: {named(models)}; give the files of one model"
         )
-    scores = scores.iloc[0]
-    empty = rows[rows["item"].map(scores.isna()) & (rows["question"] != "")]
-    for row in empty.head(1).itertuples():
+    scores = _matrix(rows).iloc[0]
+    empty = scores.index[scores.isna()]
+    if len(empty):
+        row = rows[rows["item"] == empty[0]].iloc[0]
         warnings.warn(
-            f"{row.file}, {row.place}: item {row.item} has no score; "
-            f"items left out: {empty['item'].nunique()}",
+            f"{row['file']}, {row['place']}: {len(empty)} of {len(scores)} items have no score: "
+            f"{named(empty)}",
             stacklevel=2,
         )
-    return scores.dropna()
+        scores = scores.astype(object).where(scores.notna(), None)
+    return scores
 
 
-def named(names: Iterable, most: int = 3) -> str:
-    """The first of some names, and how many more there are: words for a message."""
-    names = [str(name) for name in names]
-    if len(names) > most:
-        names[most:] = [f"and {len(names) - most} more"]
-    return ", ".join(names)
+def among(results: pd.Series, items: Iterable) -> pd.Series:
+    """The results of these items; where they name no task, "task:7" of a log is their 7.
+
+    Raises ValueError when no result is of one, or when results of two tasks would be of the same.
+    """
+    if not results.index.isin(items).any():
+        parts = results.index.str.rpartition(":")
+        tasks, names = parts.get_level_values(0), parts.get_level_values(2)
+        known = names.isin(items)
+        if not known.any():
+            raise ValueError(
+                f"no result is of an item of the sources: {printable(results.index[0])}, say, is "
+                f"none like {printable(next(iter(items)))}"
+            )
+        if tasks[known].nunique() > 1:
+            raise ValueError(
+                f"the results are of {tasks.nunique()} tasks, {named(tasks.unique())}, but the "
+                "sources name none: give the results of one task"
+            )
+        results = results.set_axis(names)
+    return results[results.index.isin(items)]
 
 
-# --- from rows to a matrix ---
+def per_task(text: str | None) -> Name:
+    """What an option names: "acc" for all tasks, "task=acc,other=exact_match" for these tasks."""
+    if text is None or "=" not in text:
+        return text
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return {task.strip(): name.strip() for task, _, name in pairs}
 
 
-def _listed(paths: Paths | dict) -> list[tuple[Name, Path]]:
-    """The paths, each with the model's name where one is given."""
+# --- from files to rows ---
+
+
+def _listed(paths: Paths | dict) -> list[tuple[str | None, Path]]:
+    """The paths, each with the model's name where one is given, as {name: path} or "name=path"."""
     found = []
     for name, group in (paths if isinstance(paths, dict) else {None: paths}).items():
-        group = [group] if isinstance(group, str | Path) else group
-        found += [(name, Path(path)) for path in group]
+        for path in [group] if isinstance(group, str | Path) else group:
+            said, _, other = str(path).partition("=")
+            is_named = other and not Path(path).exists()
+            found.append((said, Path(other)) if is_named else (name, Path(path)))
     if not found:
         raise ValueError("no file is named; at least one is needed")
     for _, path in found:
@@ -165,61 +198,247 @@ def _listed(paths: Paths | dict) -> list[tuple[Name, Path]]:
 
 
 def _rows(
-    paths: Paths | dict,
-    metric: Name = None,
-    filter: Name = None,
-    formats: list[Format] | None = None,
-    asked: dict[str, Row] | None = None,
+    paths: Paths | dict, choice: "_Choice", same_items: bool, formats: list[Format] = FORMATS
 ) -> pd.DataFrame:
-    """The rows of all files, their scores numbers in [0, 1] or NaN; `asked`: questions, by item."""
-    choose = partial(_chosen, {"metric": metric, "filter": filter})
-    formats = formats or FORMATS
-    asked = {} if asked is None else asked
-    first, others, rows = {}, {}, []
+    """The rows of all files, their scores numbers in [0, 1] or NaN."""
+    first, rows = {}, []
     for name, path in _listed(paths):
-        format = next((one for one in formats if one.holds(path)), formats[-1])
-        for row in format.read(path, choose):
-            model = str(row.model if name is None else name)
-            row = row._replace(model=model, item=str(row.item), score=_number(row))
-            before = first.setdefault((row.model, row.item, format.repeats and row.file), row)
-            if (before.file, before.place) != (row.file, row.place):
-                raise ValueError(_twins(before, row))
-            if row.question:
-                known = asked.setdefault(row.item, row)
-                if known.question != row.question:
-                    others.setdefault(row.item, (known, row))
-            rows.append(row)
-    for a, b in list(others.values())[:1]:
-        warnings.warn(
-            f"{len(others)} items are not the same question in all files, the first is {a.item} "
-            f"({a.file}, {a.place}, and {b.file}, {b.place}): use one version of the task for all "
-            "models",
-            stacklevel=3,
+        new = []
+        for file, format, records in _known_files(path, formats):
+            entries = _entries(file, format, records)
+            scored = _table_scores if format is TABLE else _log_scores
+            for entry, score in scored(file, entries, choice):
+                model = printable(entry.model if name is None else name, np.inf)
+                item = printable(format.item.format(task=entry.task, item=entry.item), np.inf)
+                question = None if format is TABLE else entry.question
+                row = Row(model, item, score, file, entry.place, question, entry.task)
+                before = first.setdefault((model, item, _run(format, file, entry)), row)
+                if before is row:
+                    new.append(row)
+                elif format is TABLE or before.score != score:
+                    raise ValueError(_twins(before, row))
+        rows += new if format is TABLE else sorted(new, key=_in_order)
+    choice.check()
+    choice.rows += rows
+    _check_questions(choice.rows, same_items)
+    return pd.DataFrame(rows, columns=Row._fields).astype({"score": float})
+
+
+def _run(format: Format, file: Path, entry: Entry) -> tuple | None:
+    """Which of several runs of an item this is: a table has one."""
+    return None if format is TABLE else (file, entry.repeat)
+
+
+def _in_order(row: Row) -> tuple:
+    return row.domain, len(row.item), row.item  # 7 before 10
+
+
+def _known_files(path: Path, formats: list[Format]) -> Iterator[tuple[Path, Format, dict]]:
+    """The files of known formats; below a folder the others, tables too, are passed over."""
+    names = ", ".join(dict.fromkeys(format.name for format in formats))
+    found = False
+    for file in files_in(path):
+        records = records_of(file)
+        place, record = next(iter(records.items()))
+        format = next((one for one in formats if one.knows(record, file)), None)
+        if format and (format is not TABLE or path == file):
+            found = True
+            yield file, format, records
+        elif path == file:
+            kind = "a table" if place.startswith("row") else "JSON, but not a table"
+            raise ValueError(
+                f"{file} is {kind}, with the fields {named(record, 5)}; read are {names}"
+            )
+    if not found:
+        raise ValueError(
+            f"{path} holds no log; read are {names}; lm_eval writes logs with --log_samples and "
+            "--output_path, and tables are named one by one"
         )
-    return pd.DataFrame(rows, columns=Row._fields)
+
+
+def _entries(file: Path, format: Format, records: dict[str, dict]) -> list[Entry]:
+    place = ""
+
+    def steps() -> Iterator[tuple[str, dict]]:
+        nonlocal place
+        for at, record in records.items():
+            place = f", {at}"
+            yield at, record
+        place = ""
+
+    try:
+        return list(format.read(file, steps()))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        says = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{file}{place}: {says}; it is no file of {format.name}") from None
 
 
 def _twins(a: Row, b: Row) -> str:
+    first, second = ("none" if row.score is None else f"{row.score:g}" for row in (a, b))
     return (
-        f"model {a.model} has two scores on item {a.item}: {a.score:g} ({a.file}, {a.place}) and "
-        f"{b.score:g} ({b.file}, {b.place}); delete one of the lines, or give their mean"
+        f"model {printable(a.model)} has two scores on item {printable(a.item)}: {first} "
+        f"({a.file}, {a.place}) and {second} ({b.file}, {b.place}); delete one of them, or give "
+        "their mean"
     )
 
 
-def _number(row: Row) -> float:
-    word = str(row.score).strip().lower()
+def _check_questions(rows: list[Row], same_items: bool) -> None:
+    asked, others = {}, []
+    for row in rows:
+        if row.question and asked.setdefault(row.item, row).question != row.question:
+            others.append(row)
+    unknown = {row.file for row in rows if row.question == "" and row.item in asked}
+    if unknown:
+        warnings.warn(
+            f"{named(unknown)}: without hashes, so it can't be checked that the items are the same "
+            "questions as in the other files",
+            stacklevel=4,
+        )
+    if others:
+        a, b = asked[others[0].item], others[0]
+        says = (
+            f"{len({row.item for row in others})} items are not the same question in all files, "
+            f"the first is {printable(a.item)} ({a.file}, {a.place}, and {b.file}, {b.place})"
+        )
+        if not same_items:
+            raise ValueError(
+                f"{says}: use one version of the task for all models, or say same_items=True "
+                "(--same-items) where only the wording of a field differs"
+            )
+        warnings.warn(says, stacklevel=4)
+
+
+# --- which score: metrics and filters ---
+
+
+class _Choice:
+    """Which metric and which filter are read, by task: those wanted, or the only ones."""
+
+    def __init__(self, metric: Name, filter: Name):
+        wanted = {"metric": metric, "filter": filter}
+        self.wanted = {what: _by_task(names) for what, names in wanted.items()}
+        self.taken = {}  # (what, task): name
+        self.unclear = {}  # (what, task): a message
+        self.unmet = {}  # what: a message, until a file has the name that is for all tasks
+        self.met = set()
+        self.rows = []  # all that were read
+
+    def of(self, what: str, task: str, offered: set[str], found: set[str], file: Path) -> Name:
+        """The name, or None where it is not clear, which `check` will say."""
+        wanted = self.wanted[what]
+        name = wanted.get(task, wanted.get(""))
+        offered = sorted(offered or found)
+        before = self.taken.get((what, task))
+        says = f"has {len(offered)} {what}s" if name is None else f"has no {what} {name!r}"
+        if name in found:
+            self.met.add(what)
+        elif len(offered) == 1 and task not in wanted:
+            self.unmet[what] = self._says(file, says, what, task, offered)
+            name = offered[0]
+        else:
+            self.unclear[what, task] = self._says(file, says, what, task, offered)
+            return None
+        if name != self.taken.setdefault((what, task), name):
+            says = f"has no {what} {before!r}"
+            raise ValueError(self._says(file, says, what, task, offered))
+        return name
+
+    def _says(self, file: Path, says: str, what: str, task: str, offered: list[str]) -> str:
+        names = " or ".join(map(repr, offered))
+        return (
+            f"{file} {says}; say which: {what}={names} (in a terminal --{what} NAME, or "
+            f"--{what} {task}=NAME for this task)"
+        )
+
+    def check(self) -> None:
+        """Raise ValueError for what is not clear, in all tasks, and for a name that none has."""
+        unmet = [
+            self.unmet[what] for what in self.unmet.keys() - self.met if self.wanted[what].get("")
+        ]
+        if self.unclear or unmet:
+            raise ValueError("\n".join([*self.unclear.values(), *unmet]))
+
+
+def _by_task(names: Name) -> dict[str, str]:
+    names = {"": names} if names is None or isinstance(names, str) else names
+    return {task: name for task, name in names.items() if name is not None}
+
+
+Scored = Iterator[tuple[Entry, float | None]]
+
+
+def _table_scores(file: Path, entries: list[Entry], choice: _Choice) -> Scored:
+    for entry in entries:
+        yield entry, _number(file, entry, entry.scores["score"])
+
+
+def _log_scores(file: Path, entries: list[Entry], choice: _Choice) -> Scored:
+    tasks = {}
+    for entry in entries:
+        tasks.setdefault(entry.task, []).append(entry)
+    for task, group in tasks.items():
+        group = _with_filters(group)
+        name = choice.of("filter", task, set(), {entry.filter for entry in group}, file)
+        group = [entry for entry in group if entry.filter == name]
+        answered = [entry for entry in group if entry.scores is not None]
+        offered = set().union(*(entry.scores for entry in answered))
+        found = offered.union(*(entry.others for entry in answered))
+        if answered and not found:
+            raise ValueError(f"{file} holds no metric")
+        metric = choice.of("metric", task, offered, found, file) if found else None
+        if name and (metric or not found):
+            yield from _metric_scores(file, group, metric)
+
+
+def _with_filters(group: list[Entry]) -> list[Entry]:
+    """Filters without names, passes over all items one after the other, are called 1, 2, ..."""
+    if any(entry.filter for entry in group):
+        return [entry._replace(filter=entry.filter or "none") for entry in group]
+    items = [entry.item for entry in group]
+    n = len(set(items))
+    passes = len(items) > n == len(set(items[:n])) and items[n] == items[0]
+    return [
+        entry._replace(filter=str(1 + place // n) if passes else "none")
+        for place, entry in enumerate(group)
+    ]
+
+
+def _metric_scores(file: Path, group: list[Entry], metric: str | None) -> Scored:
+    lengths = set()
+    for entry in group:
+        known = {metric: None} if entry.scores is None else entry.others | entry.scores
+        if metric not in known:
+            raise ValueError(f"{file}, {entry.place} has no {metric}; run the task again")
+        score = known[metric]
+        repeats = score if isinstance(score, list) and score else [score]
+        lengths.add(len(repeats))
+        if not is_mean(metric, score) or isinstance(score, list) and len(lengths) > 1:
+            raise ValueError(
+                f"{file}, {entry.place}: {metric} is {score!r:.80}, not a score of the item, and "
+                f"what the harness makes of all items is no mean of scores; choose another metric"
+            )
+        numbers = [_number(file, entry, repeat) for repeat in repeats]
+        numbers = [number for number in numbers if number is not None]
+        yield entry, float(np.mean(numbers)) if numbers else None
+
+
+def _number(file: Path, entry: Entry, score: object) -> float | None:
+    word = str(score).strip().lower()
     try:
         number = float(word) if NUMBER.fullmatch(word) else NUMBERS[word]
     except (KeyError, ValueError):
         number = -1.0
-    if number < 0 or number > 1:
-        raise ValueError(
-            f"{row.file}, {row.place}: the score of model {row.model} on item {row.item} is "
-            f"{row.score}, which is not a number in [0, 1]; write 0 or 1, true or false, or a "
-            "number between, and nothing where there is none; divide percentages, or points, by "
-            "their maximum; an error rate e becomes 1 - e"
-        )
-    return number
+    if number is None or 0 <= number <= 1:
+        return number
+    raise ValueError(
+        f"{file}, {entry.place}: the score of model {printable(entry.model)} on item "
+        f"{printable(entry.item)} is {printable(score)}, which is not a number in [0, 1]; write 0 "
+        "or 1, true or false, or a number between, and nothing where there is none; divide "
+        "percentages, or points, by their maximum; an error rate e becomes 1 - e"
+    )
+
+
+# --- from rows to a matrix ---
 
 
 def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
@@ -237,291 +456,54 @@ def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scores(rows: pd.DataFrame, missing: str, name: str) -> Scores:
-    if missing not in ("error", "drop"):
-        raise ValueError(f"missing is {missing!r}; use 'error' or 'drop'")
     matrix = _matrix(rows)
-    kept = matrix.notna().all()
-    if not kept.all() and (missing == "error" or kept.sum() < 2):
-        raise ValueError(_what_is_missing(matrix.isna(), rows.groupby("model")["file"].first()))
-    matrix = matrix.loc[:, kept]
+    lacks = matrix.isna()
     domains = rows.groupby("item")["domain"].first()[matrix.columns]
+    if lacks.any(axis=None) and missing != "keep":
+        kept = matrix.loc[:, ~lacks.any()] if missing == "drop" else matrix[~lacks.any(axis=1)]
+        says = _what_is_missing(matrix, domains, rows)
+        if missing == "error" or kept.shape[0] < 1 or kept.shape[1] < 2:
+            raise ValueError(says)
+        dropped = matrix.shape[1] - kept.shape[1] or len(matrix) - len(kept)
+        what = "items" if missing == "drop" else "models"
+        warnings.warn(f"{dropped} {what} are dropped: {says}", stacklevel=3)
+        matrix = kept
+    for names in matrix.axes:
+        longest = max(names, key=len)
+        if len(longest) * len(names) > LARGEST:
+            raise ValueError(f"a name is too long: {printable(longest)}")
+    domains = domains[matrix.columns]
     domains = domains.to_numpy(str) if domains.nunique() > 1 else None
     return Scores(matrix, domains=domains, name=name)
 
 
-def _what_is_missing(lacks: pd.DataFrame, files: pd.Series) -> str:
+def _what_is_missing(matrix: pd.DataFrame, domains: pd.Series, rows: pd.DataFrame) -> str:
+    """Who lacks what, and what would be left, of which domains, if it were dropped."""
+    lacks = matrix.isna()
     counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
     lines = [f"{(counts > 0).sum()} of {len(lacks)} models lack scores:"]
     for model, count in counts[counts > 0].head(5).items():
-        items = named(lacks.columns[lacks.loc[model]])
-        lines.append(f"  {model} lacks {count} of {lacks.shape[1]} items: {items} ({files[model]})")
+        items = lacks.columns[lacks.loc[model]]
+        of_model = rows[rows["model"] == model]
+        of_item = of_model[of_model["item"] == items[0]]
+        place = f", {of_item['place'].iloc[0]}" if len(of_item) else ""
+        lines.append(
+            f"  {printable(model)} lacks {count} of {lacks.shape[1]} items: {named(items)} "
+            f"({of_model['file'].iloc[0]}{place})"
+        )
     worst = counts.index[0]
+    gone = lacks.any()
+    parts = [
+        f"{number} of {(domains == domain).sum()} of domain {printable(domain)}"
+        for domain, number in domains[gone].value_counts().items()
+        if domain
+    ]
+    means = matrix.mean()
     lines.append(
-        f"with missing='drop' (--missing drop) only {(~lacks.any()).sum()} items are left of all; "
-        f"without {worst} there are {(~lacks.drop(worst).any()).sum()}; "
-        "are items named alike in all files?"
+        f"with missing='drop' (--missing drop) only {(~gone).sum()} items are left of all; "
+        f"{gone.sum()} go{f' ({named(parts)})' if parts else ''}, and the mean score becomes "
+        f"{means[~gone].mean():.3f} instead of {means.mean():.3f}; "
+        f"without {printable(worst)} there are {(~lacks.drop(worst).any()).sum()} "
+        "(missing='drop-models'); are items named alike in all files?"
     )
     return "\n".join(lines)
-
-
-def _chosen(
-    wanted: dict, what: str, task: str, found: set[str], file: Path, likely: Iterable = ()
-) -> str:
-    """The metric or filter that is wanted, or the only one; the same in all files of a task."""
-    if not found:
-        raise ValueError(f"{file} holds no {what}")
-    name = wanted[what] or wanted.get((what, task))
-    options = sorted(likely or found)
-    if name is None and len(options) == 1:
-        name = wanted[what, task] = options[0]
-    if name in found:
-        return name
-    says = f"has no {what} {name!r}" if name else f"has {len(options)} {what}s"
-    names = " or ".join(map(repr, options))
-    raise ValueError(f"{file} {says}; say which: {what}={names} (in a terminal --{what} NAME)")
-
-
-# --- tables ---
-
-
-def _table(path: Path, choose: Callable) -> Rows:
-    try:
-        header, *lines = _cells(path) or [[]]
-    except ImportError:
-        raise ImportError(
-            f"{path}: to read Parquet install pyarrow, or save the table as CSV"
-        ) from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} can't be read as a table in UTF-8: {error}") from None
-    names = [str(name).strip().lower() for name in header]
-    is_long = {"item", "score"} <= set(names)
-    header = names if is_long else header
-    _check_table(path, header, lines, is_long)
-    for number, cells in enumerate(lines, start=1 if path.suffix.lower() == JSON_LINES else 2):
-        record = dict(zip(header, cells))
-        if is_long and cells:
-            yield _long(path, f"row {number}", record)
-        elif cells:
-            model = record.pop(header[0])
-            for item, score in record.items():
-                yield Row(model, item, score, path, f"row {number}, column {item}")
-
-
-def _check_table(path: Path, header: list, lines: list[list], is_long: bool) -> None:
-    if not header and not lines:
-        raise ValueError(f"{path} is empty")
-    index = pd.Index(header)
-    again = index[index.duplicated()]
-    if len(again):
-        raise ValueError(
-            f"{path}, row 1: the column {again[0]!r} comes twice; names must be unique"
-        )
-    if len(header) < 3 and not is_long:
-        raise ValueError(
-            f"{path} can't be read as a table: its header is {named(header)}; needed are a column "
-            "per item after the model's name, or model, item, score, separated by commas"
-        )
-    if not any(lines):
-        raise ValueError(f"{path} has a header and no rows; needed are a row per model, or score")
-    for number, cells in enumerate(lines, start=2):
-        if len(cells) not in (0, len(header)):
-            raise ValueError(
-                f"{path} can't be read as a table: row {number} has {len(cells)} cells, the header "
-                f"{len(header)}"
-            )
-
-
-def _cells(path: Path) -> list[list]:
-    """The header and the rows of a table; an empty one where a line is empty."""
-    kind = path.suffix.lower()
-    if kind in (".parquet", ".pq"):
-        frame = pd.read_parquet(path)
-        if not isinstance(frame.index, pd.RangeIndex):
-            frame = frame.reset_index()
-        return [list(frame.columns), *frame.to_numpy(object).tolist()]
-    if kind == JSON_LINES:
-        return _json_cells(path)
-    csv.field_size_limit(2**31 - 1)  # of a name
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, delimiter="\t" if kind == ".tsv" else ",")
-        return [cells if any(cells) else [] for cells in lines]
-
-
-def _json_cells(path: Path) -> list[list]:
-    """JSON lines as a table, whose header has the keys of all records."""
-    records = _lines(path)
-    header = list(dict.fromkeys(chain.from_iterable(records.values())))
-    cells = [[] for _ in range(max(records))]
-    for number, record in records.items():
-        cells[number - 1] = [record.get(name) for name in header]
-    return [header, *cells]
-
-
-def _long(path: Path, place: str, record: dict) -> Row:
-    model = record.get("model")
-    model = path.stem if model is None else model
-    return Row(model, record["item"], record["score"], path, place, "", record.get("domain") or "")
-
-
-def _lines(path: Path) -> dict[int, dict]:
-    """The records of JSON lines, by number."""
-    found = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                found[number] = _json(line, f"{path}, line {number}", dict)
-    if not found:
-        raise ValueError(f"{path} is empty; {CUT_OFF}")
-    return found
-
-
-def _json(text: str, where: object, kind: type = object) -> object:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if found is None or not isinstance(found, kind):
-        raise ValueError(f"{where} is not JSON as it was written; {CUT_OFF}")
-    return found
-
-
-# --- lm-evaluation-harness ---
-
-LOG = re.compile(r"samples_(.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
-# What its lines hold besides metrics: older versions do not list the metrics.
-LOG_FIELDS = set(
-    "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash "
-    "target_hash".split()
-)
-
-
-def _is_lm_eval(path: Path) -> bool:
-    return path.is_dir() or bool(LOG.fullmatch(path.name))
-
-
-def _lm_eval(path: Path, choose: Callable) -> Rows:
-    files = sorted(path.rglob("samples_*.jsonl")) if path.is_dir() else [path]
-    if not files:
-        raise ValueError(
-            f"{path} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path"
-        )
-    return sorted((row for file in files for row in _log(file, choose)), key=_in_order)
-
-
-def _log(file: Path, choose: Callable) -> Rows:
-    log = LOG.fullmatch(file.name)
-    task = log[1] if log else file.stem
-    model = file.resolve().parent.name
-    lines = _lines(file)
-    for number, record in lines.items():
-        if "doc_id" not in record:
-            raise ValueError(
-                f"{file}, line {number} has no doc_id: it is no sample log of lm-evaluation-harness"
-            )
-        record.setdefault("filter", "none")
-    filter = choose("filter", task, {record["filter"] for record in lines.values()}, file)
-    lines = {number: record for number, record in lines.items() if record["filter"] == filter}
-    metrics = (record.get("metrics") or record.keys() - LOG_FIELDS for record in lines.values())
-    metric = choose("metric", task, set().union(*metrics), file)
-    seen = set()
-    for number, record in lines.items():
-        place = f"line {number}"
-        if metric not in record:
-            raise ValueError(f"{file}, {place} has no {metric}; run the task again")
-        score = record[metric]
-        result = str(record["doc_id"]), str(score)
-        if result in seen:
-            continue
-        seen.add(result)
-        question = f"{record.get('doc_hash', '')}{record.get('target_hash', '')}"
-        for repeat in score if isinstance(score, list) and score else [score]:
-            yield Row(model, f"{task}:{record['doc_id']}", repeat, file, place, question, task)
-
-
-def _in_order(row: Row) -> tuple:
-    return row.domain, len(row.item), row.item  # 7 before 10
-
-
-# --- HELM ---
-
-STATS, SHOWN = "per_instance_stats.json", "display_predictions.json"
-
-
-def _helm_runs(path: Path) -> list[Path]:
-    return sorted({file.parent for name in (STATS, SHOWN) for file in path.rglob(name)})
-
-
-def _helm(path: Path, choose: Callable) -> Rows:
-    runs = _helm_runs(path)
-    if not runs:
-        raise ValueError(f"{path}: no run of HELM is there, a folder with {STATS}")
-    for run in runs:
-        try:
-            yield from sorted(_helm_run(run, choose), key=_in_order)
-        except (AttributeError, KeyError, TypeError):
-            raise ValueError(
-                f"{run}: its files are not as HELM writes them; run helm-run again"
-            ) from None
-
-
-def _helm_run(run: Path, choose: Callable) -> Rows:
-    spec = _content(run / "run_spec.json", {})
-    name = spec.get("name", run.name)
-    task = re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", name).rstrip(",:")
-    by_folder = run.name.partition("model=")[2].split(",")[0] or run.parent.name
-    model = spec.get("adapter_spec", {}).get("model") or by_folder
-    file = run / STATS if (run / STATS).exists() else run / SHOWN
-    scores = _helm_scores(file, task, choose)
-    questions = dict.fromkeys(scores, "")
-    for instance in filter(_is_plain, _content(run / "instances.json", [])):
-        if instance.get("split") != "train":
-            text = json.dumps(instance["input"])
-            questions[instance["id"]] = hashlib.sha256(text.encode()).hexdigest()
-    for instance, question in questions.items():
-        for score in scores.get(instance) or [None]:
-            place = f"instance {instance}"
-            yield Row(model, f"{task}/{instance}", score, file, place, question, task)
-
-
-def _helm_scores(file: Path, task: str, choose: Callable) -> dict[str, list]:
-    """{instance: the scores of its trials}."""
-    stats = list(_helm_stats(file))
-    shown = {name for *_, name, _ in _helm_stats(file.with_name(SHOWN))} - {"predicted_index"}
-    metric = choose("metric", task, {name for *_, name, _ in stats}, file, shown)
-    found = {}
-    for instance, trial, name, value in stats:
-        trials = found.setdefault(instance, {})
-        if name == metric and trials.setdefault(trial, value) != value:
-            raise ValueError(
-                f"{file}, instance {instance}: {metric} is {trials[trial]} and {value}; "
-                "delete one of the two"
-            )
-    return {instance: list(trials.values()) for instance, trials in found.items()}
-
-
-def _helm_stats(file: Path) -> Iterator[tuple]:
-    """(instance, trial, metric, value) of all: HELM's two files say the same in two ways."""
-    for entry in filter(_is_plain, _content(file, [])):
-        stats = entry["stats"]
-        if isinstance(stats, list):
-            plain = [stat for stat in stats if _is_plain(stat["name"])]
-            stats = {stat["name"]["name"]: stat.get("mean") for stat in plain}
-        for name, value in stats.items():
-            yield entry["instance_id"], entry.get("train_trial_index"), name, value
-
-
-def _is_plain(entry: dict) -> bool:
-    return not entry.get("perturbation")
-
-
-def _content(file: Path, otherwise: object) -> object:
-    return _json(file.read_text(encoding="utf-8"), file) if file.exists() else otherwise
-
-
-# --- the formats ---
-
-
-HELM = Format(_helm_runs, _helm, True)
-LM_EVAL = Format(_is_lm_eval, _lm_eval, True)
-TABLE = Format(Path.is_file, _table, False)
-FORMATS = [HELM, LM_EVAL, TABLE]  # the first that holds a path reads it

@@ -14,8 +14,8 @@ from ..methods import METHODS
 from ..scores import Scores
 from .advice import Advice
 from .compare import Comparison, Ranking
-from .readers import named
-from .session import EvaluationSession, SessionEstimate
+from .readers import named, printable
+from .session import EvaluationSession, SessionEstimate, TaskEstimates
 
 
 def file_words(path: str | Path, scores: Scores) -> str:
@@ -54,10 +54,27 @@ def plan_words(advice: Advice, n_items: int, shown: float | None, cost: list | N
     return "\n".join(lines)
 
 
-def estimate_content(found: SessionEstimate, session: EvaluationSession) -> dict:
-    """The estimate and what to run next."""
-    items = {"n_items": session.source.n_items, "next_items": session.next_items()}
-    return found._asdict() | {"done": session.done} | items
+def estimate_content(
+    found: SessionEstimate, parts: TaskEstimates | None, session: EvaluationSession
+) -> dict:
+    """The estimate, of tasks too, and what to run next."""
+    content = found._asdict() | {"done": session.done, "n_items": session.source.n_items}
+    if parts:
+        of_tasks = {name: part._asdict() for name, part in parts.tasks.items()}
+        content |= {"tasks": of_tasks, "mean_of_tasks": parts.mean._asdict()}
+    return content | {"next_items": session.next_items()}
+
+
+def parts_words(parts: TaskEstimates | None) -> str:
+    """The estimates of tasks, and the averages over tasks and over items, a line each."""
+    if parts is None:
+        return ""
+    rows = parts.tasks | {"mean of tasks": parts.mean, "all items": parts.items}
+    return "".join(
+        f"\n{printable(name)}: {clipped(part.value):.3f}, from {part.lower:.3f} to "
+        f"{part.upper:.3f}; {part.n} of {part.n_items} items"
+        for name, part in rows.items()
+    )
 
 
 def estimate_words(found: SessionEstimate, session: EvaluationSession, again: str) -> str:
@@ -79,6 +96,9 @@ def estimate_words(found: SessionEstimate, session: EvaluationSession, again: st
             f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one "
             "is shown"
         )
+    if found.failed:
+        low, high = found.bounds
+        lines.append(f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right")
     n_next = len(session.next_items())
     if n_next:
         lines.append(f"next: {n_next} more item{'s' * (n_next > 1)}, {again}")
@@ -112,7 +132,10 @@ def ranking_words(ranking: Ranking) -> str:
     for model in ranking.models.itertuples():
         ends = f"from {model.lower:.3f} to {model.upper:.3f}"
         rank = f"{model.best_rank} to {model.worst_rank}"
-        lines.append(f"{printable(model.Index)}: {clipped(model.value):.3f}, {ends}; rank {rank}")
+        lines.append(
+            f"{printable(model.Index)}: {model.on_items:.3f} on these items; accuracy "
+            f"{clipped(model.value):.3f}, {ends}; rank {rank}"
+        )
     apart = ranking.pairs.query("lower > 0 or upper < 0")
     for pair in apart.itertuples():
         better, worse = (pair.b, pair.a) if pair.value > 0 else (pair.a, pair.b)
@@ -151,13 +174,19 @@ def page(session: EvaluationSession, compared: dict, path: str, sources: list) -
         parts.append(f"<h2>{_safe(name)}, against this model</h2>")
         parts.append(f"<pre>{_safe(comparison_words(one))}</pre>{_picture([(name, one)], -1)}")
     parts.insert(1, _picture(bars, 0))
-    results = [(item, "" if score is None else f"{score:g}") for item, score in session.results.items()]
+    results = [
+        (item, "" if score is None else f"{score:g}") for item, score in session.results.items()
+    ]
     content = session.to_dict()
     facts = [
         ("method", METHODS[content["settings"]["method"]].label),
         ("session", f"{path}, sha256 {sha256(Path(path).read_bytes()).hexdigest()}"),
         ("source scores", f"{session.source!r}, sha256 {content['source']}"),
-        *[(source, sha256(Path(source).read_bytes()).hexdigest()) for source in sources if Path(source).is_file()],
+        *[
+            (source, sha256(Path(source).read_bytes()).hexdigest())
+            for source in sources
+            if Path(source).is_file()
+        ],
         ("versions", VERSIONS),
     ]
     return "\n".join(

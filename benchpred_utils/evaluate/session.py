@@ -95,7 +95,9 @@ class EvaluationSession:
     the items are those of `SequentialDraws`, until the half-width of an anytime-valid interval is
     at most h.  With `tasks` the recommended method draws within tasks (see `tasks_of`), and deals
     the budget out so that the average over "items", or the "mean" of the tasks, has the smallest
-    error.  ``rng`` is a numpy Generator.  With a `path` every change is saved there.
+    error.  With `reference`, the name of a source model with which the target is to be compared,
+    that model's scores say where the two may differ (see `compare_models`).  ``rng`` is a numpy
+    Generator.  With a `path` every change is saved there.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
 
@@ -108,12 +110,14 @@ class EvaluationSession:
         precision: float | None = None,
         rounds: int | None = None,
         tasks: Literal["items", "mean"] | None = None,
+        reference: str | None = None,
         rng: np.random.Generator,
         path: str | Path | None = None,
     ):
         if not isinstance(rng, np.random.Generator):
             raise TypeError("the draw is random: pass rng=numpy.random.default_rng(seed)")
         settings = _checked_settings(source_scores, method, budget, precision, rounds, tasks)
+        settings["reference"] = reference
         if path is not None and Path(path).exists():
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
@@ -140,8 +144,14 @@ class EvaluationSession:
 
     def _learn(self, source: Scores) -> None:
         self.source = source
-        self._learned = self._method.learn(asarray(source.values), self._settings["budget"])
+        reference = self.reference
+        others = source if reference is None else _without(source, reference)
+        self._learned = self._method.learn(asarray(others.values), self._settings["budget"])
         is_model = isinstance(self._learned, WorkingModel)
+        if reference is not None:
+            if not is_model:
+                raise ValueError(f"reference is {reference!r}: that takes the method {RECOMMENDED}")
+            self._learned = _with_column(self._learned, source.values[source.models == reference])
         self._model = self._learned if is_model else working_model(source.values)
 
     def _begun(self) -> Rounds:
@@ -159,6 +169,11 @@ class EvaluationSession:
             size = np.bincount(of_item)[of_item]
             options |= {"strata": of_item, "weight": 1 / size if tasks == "mean" else 1.0}
         return self._method.start(self._learned, uniform, n, **options)
+
+    @property
+    def reference(self) -> str | None:
+        """The name of the source model with which the target is to be compared."""
+        return self._settings.get("reference")
 
     @property
     def done(self) -> bool:
@@ -484,6 +499,27 @@ class EvaluationSession:
             raise ValueError(f"{path} does not hold a session to go on with{says}") from error
         session.path = path
         return session
+
+
+def _without(source: Scores, reference: str) -> Scores:
+    is_other = source.models != reference
+    if is_other.all() or not is_other.any():
+        raise ValueError(
+            f"reference is {reference!r}: it must be one of the source models, and not the only one"
+        )
+    return source.select(models=is_other)
+
+
+def _with_column(model: WorkingModel, known: np.ndarray) -> WorkingModel:
+    """The working model of a target that is compared with one whose scores (1, N) are known.
+
+    With r the known scores less the forecasts that the model makes of them, given them all,
+    logit P = x z + offset + delta r, delta ~ N(2, 2^2): how far the target is right where the other
+    is, beyond what the sources say.
+    """
+    r = known[0] - predict(model, np.arange(known.shape[1])[None], known)[0]
+    x = np.column_stack([model.x, 2 * r])
+    return model._replace(x=x, offset=model.offset + 2 * r)
 
 
 def tasks_of(source: Scores, by: str | None = None) -> np.ndarray:

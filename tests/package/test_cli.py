@@ -67,7 +67,8 @@ def test_results_under_wrong_numbers_are_told(run):
     )
     log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
     code, _, said = run("estimate logs/target --session s.json")
-    assert code == 0 and "warning: 2 items are not the same question in all files" in said
+    assert code == 1 and "2 items are not the same question in all" in said
+    assert run("estimate logs/target --session s.json --same-items")[0] == 0
 
 
 def test_one_round_takes_its_results_in_parts(run, tables):
@@ -176,7 +177,7 @@ def test_check(run, tables):
     [
         ("check logs/sources", "say which: metric='acc' or 'acc_norm'"),
         ("check nowhere.csv", "nowhere.csv is not there"),
-        ("items --session s.json", "to begin it give SOURCES, and --budget N or --precision H"),
+        ("items --session s.json", "to begin it give SOURCES .*and --budget N or --precision H"),
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
         (
             "items sources.csv --precision 0.1 --one-round --session s.json",
@@ -278,7 +279,8 @@ def test_the_command_line_itself(capsys):
         assert ended.value.code == code
     said = capsys.readouterr()
     assert (
-        "lm_eval" in said.out and "'many' is neither a number of items nor a fraction" in said.err
+        "lm_eval" in said.out
+        and "'many' is neither a number of items, such as 50, nor a fraction" in said.err
     )
 
 

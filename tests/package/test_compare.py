@@ -1,6 +1,5 @@
 """Two models: published intervals, enumeration, the cases that are awkward, and coverage."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
