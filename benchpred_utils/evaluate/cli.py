@@ -15,7 +15,13 @@ from ..methods import METHODS, RECOMMENDED
 from ..scores import Scores
 from . import report
 from .advice import recommend
-from .compare import compare_models, in_any_order, rank_models, smallest_difference
+from .compare import (
+    compare_models,
+    in_any_order,
+    items_for_difference,
+    rank_models,
+    smallest_difference,
+)
 from .readers import MISSING, among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_text
 
@@ -51,13 +57,21 @@ def plan(args: Args) -> Said:
     source = _read(args) or args.of
     if source is None:
         raise ValueError("give SOURCES, --benchmark NAME, or --of N, the number of items")
-    advice = recommend(source, args.budget, args.precision, args.difference, args.target)
-    n_items = args.of or source.n_items
-    shown = None if source is args.of else smallest_difference(source, advice.n_items)
-    content = advice._asdict() | {"smallest_difference": shown, "cost": None}
-    if args.cost:
-        content["cost"] = [advice.n_items * args.cost, n_items * args.cost]
-    return content, report.plan_words(advice, n_items, shown, content["cost"])
+    advice = recommend(source, args.budget, args.precision, target=args.target)
+    n = advice.n_items
+    is_known = isinstance(source, Scores)
+    n_items = source.n_items if is_known else source
+    found = {
+        "n_items": n_items,
+        "cost": args.cost and [n * args.cost, n_items * args.cost],
+        "smallest_difference": smallest_difference(source, n) if is_known else None,
+        "difference": None,
+    }
+    if args.difference:
+        if not is_known:
+            raise ValueError("--difference needs SOURCES, or --benchmark: how much models differ")
+        found["difference"] = [args.difference, items_for_difference(source, args.difference)]
+    return found | advice._asdict() | {"of": n_items}, report.plan_words(advice, found)
 
 
 def check(args: Args) -> Said:
@@ -83,7 +97,7 @@ def items(args: Args) -> Said:
     for option, form in EXPORTS.items():
         path = getattr(args, option)
         if path:
-            _export(session, path, form(names, args.task))
+            _export(session, args.session, path, form(names, args.task))
     session.save(args.session)
     if not names:
         print("nothing: the evaluation is done", file=sys.stderr)
@@ -115,7 +129,8 @@ def compare(args: Args) -> Said:
     if session and session.reference and not runs:
         known = source.values[source.models == session.reference][0]
         found = compare_models(dict(zip(source.items, known)), session)
-        return found._asdict(), report.comparison_words(found)
+        names = [session.reference, args.session]
+        return found._asdict(), report.comparison_words(found, names)
     if len(runs) + bool(session) > 2:
         ranking = rank_models(runs, session, n_items=n_items, failed=failed)
         frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
@@ -125,7 +140,8 @@ def compare(args: Args) -> Said:
     if not others:
         raise ValueError("two models are compared: give the results of both, or of the other")
     found = compare_models(a, *others, source_scores=source, n_items=n_items, failed=failed)
-    return found._asdict(), report.comparison_words(found)
+    names = [*([args.session] if session else []), *runs]
+    return found._asdict(), report.comparison_words(found, names)
 
 
 def page(args: Args) -> Said:
@@ -267,11 +283,12 @@ def _by_space(names: list[str], task: str | None) -> str:
 EXPORTS = {"samples": _by_task, "sample_id": _by_comma, "instance_ids": _by_space}
 
 
-def _export(session: EvaluationSession, path: str, text: str) -> None:
+def _export(session: EvaluationSession, file: str, path: str, text: str) -> None:
     """Write the list; only one that this session wrote itself is replaced."""
     exports = session.origin.setdefault("exports", {})
     name = str(Path(path).resolve())
-    if Path(path).exists() and exports.get(name) != crc32(Path(path).read_bytes()):
+    is_there = Path(path).exists() and exports.get(name) != crc32(Path(path).read_bytes())
+    if is_there or name == str(Path(file).resolve()):
         raise ValueError(f"{path} is there already, and not from this session: name another file")
     write_text(path, text)
     exports[name] = crc32(text.encode())
@@ -292,13 +309,12 @@ def _recorded(
     before = len(session.results)
     again = [name for name in session.results if name in results]
     session.record(again, [results[name] for name in again])  # refused where one has changed
-    asked = session.next_items()
-    while asked:
-        new = [name for name in asked if name in results]
-        if new and failed:  # what the round lacks has failed
-            new = asked
+    while not session.done:
+        is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
+        new = [name for name in session.next_items() if is_run or name in results]
+        if not new:
+            break
         session.record(new, [results.get(name) for name in new])
-        asked = session.next_items() if new else []
     found = session.estimate(failed or "wrong")
     notes = []
     if found.n == before and not session.done:

@@ -17,7 +17,14 @@ from ..scores import Scores
 from ..sequential import SequentialStratification
 from .session import EvaluationSession
 
-__all__ = ["Comparison", "Ranking", "compare_models", "rank_models", "smallest_difference"]
+__all__ = [
+    "Comparison",
+    "Ranking",
+    "compare_models",
+    "items_for_difference",
+    "rank_models",
+    "smallest_difference",
+]
 
 POWER = float(ndtri(0.975) + ndtri(0.8))  # standard errors that are detected with 80% power
 
@@ -174,10 +181,20 @@ def smallest_difference(source_scores: Scores, n: int) -> float:
     For a test at the level 5% with 80% power it is 2.8 sqrt((1/n - 1/N) S), with S the mean of
     (s_B - s_A)^2 over the items, for neighbours in accuracy among the best quarter of the sources.
     """
-    order = np.argsort(source_scores.accuracy, kind="stable")
-    best = source_scores.values[order[-max(2, len(order) // 4) :]]
-    spread = (np.diff(best, axis=0) ** 2).mean() if len(best) > 1 else 0.5
-    return POWER * ((1 / n - 1 / source_scores.n_items) * spread) ** 0.5
+    return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * _discordance(source_scores)))
+
+
+def items_for_difference(source_scores: Scores, difference: float) -> int:
+    """The items on which both models must run for a `smallest_difference` of so much, at most N."""
+    m = _discordance(source_scores) * (POWER / difference) ** 2
+    return int(np.ceil(1 / (1 / m + 1 / source_scores.n_items)))
+
+
+def _discordance(source: Scores) -> float:
+    order = np.argsort(source.accuracy, kind="stable")
+    best = source.values[order[-max(2, len(order) // 4) :]]
+    spread = np.nanmean(np.diff(best, axis=0) ** 2) if len(best) > 1 else 0.5
+    return max(float(spread), 1e-6)
 
 
 # --- all models on the same items ---

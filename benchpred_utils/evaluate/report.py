@@ -40,17 +40,22 @@ def as_json(content: object) -> str:
     return json.dumps(json.loads(text, parse_constant=lambda name: None))
 
 
-def plan_words(advice: Advice, n_items: int, shown: float | None, cost: list | None) -> str:
+def plan_words(advice: Advice, plan: dict) -> str:
     """The advice, what it costs, and which difference of two models it can show."""
     n = advice.n_items
+    n_items, cost, shown, needed = plan.values()
     lines = [str(advice), f"That is {n} of {n_items} items, {n / n_items:.0%} of a full run."]
     if cost:
         lines[1] += f" It costs {cost[0]:g}, a full run {cost[1]:g}."
     if shown:
         lines.append(
             f"Two models on the same {n} items are told apart (80% power, 5% level) where they "
-            f"differ by {100 * shown:.1f} points or more, as neighbours among the best sources go."
+            f"differ by {100 * shown:.1f} points or more, if they are like neighbours among the "
+            "best sources."
         )
+    if needed:
+        difference, n_needed = needed
+        lines.append(f"For a difference of {100 * difference:g} points it takes {n_needed} items.")
     return "\n".join(lines)
 
 
@@ -105,20 +110,21 @@ def estimate_words(found: SessionEstimate, session: EvaluationSession, again: st
     return "\n".join(lines)
 
 
-def comparison_words(found: Comparison) -> str:
-    """The difference of two models in some lines."""
+def comparison_words(found: Comparison, names: list) -> str:
+    """The difference of two models, A and B, in some lines."""
     value, lower, upper = (f"{100 * end:+.1f}" for end in found[:3])
     a, b = (clipped(accuracy.value) for accuracy in found.accuracies)
     verdict = "B is better" if found.lower > 0 else "A is better" if found.upper < 0 else "open"
     lines = [
         f"B - A: {value} points, from {lower} to {upper}: {verdict}; {found.n} of {found.n_items} "
         "items",
-        f"A {a:.3f}, B {b:.3f}; A does better on {found.only_a} items, B on {found.only_b}",
+        f"A, {printable(names[0])}: {a:.3f}; does better on {found.only_a} of these items",
+        f"B, {printable(names[1])}: {b:.3f}; does better on {found.only_b}",
         found.interval,
     ]
     if not math.isnan(found.n_eff):
         lines.append(f"worth {found.n_eff:.0f} pairs drawn at random; p = {found.p:.3f}")
-    if not math.isnan(found.detectable):
+    if found.detectable > 0:
         lines.append(
             f"a true difference of {100 * found.detectable:.1f} points would be found with "
             "probability 80%"
@@ -172,7 +178,8 @@ def page(session: EvaluationSession, compared: dict, path: str, sources: list) -
     for name, one in compared.items():
         bars.append((f"accuracy of {name}", one.accuracies[1]))
         parts.append(f"<h2>{_safe(name)}, against this model</h2>")
-        parts.append(f"<pre>{_safe(comparison_words(one))}</pre>{_picture([(name, one)], -1)}")
+        words = comparison_words(one, ["this model", name])
+        parts.append(f"<pre>{_safe(words)}</pre>{_picture([(name, one)], -1)}")
     parts.insert(1, _picture(bars, 0))
     results = [
         (item, "" if score is None else f"{score:g}") for item, score in session.results.items()
@@ -191,7 +198,7 @@ def page(session: EvaluationSession, compared: dict, path: str, sources: list) -
     ]
     return "\n".join(
         [
-            f"<!doctype html>{MARK}<html lang=en><meta charset=utf-8><title>Evaluation</title>",
+            f'<!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>',
             f"<style>{STYLE}</style><h1>{session.source.name}: accuracy from few items</h1>",
             *parts,
             f"<h2>What it rests on</h2>{_table(facts)}",
@@ -201,7 +208,7 @@ def page(session: EvaluationSession, compared: dict, path: str, sources: list) -
 
 
 def _safe(text: object) -> str:
-    return escape(printable(str(text)))
+    return escape("\n".join(printable(line, math.inf) for line in str(text).splitlines()))
 
 
 def _table(rows: list) -> str:
@@ -226,9 +233,9 @@ def _picture(bars: list, least: int) -> str:
         y = 30 * number + 20
         text = f"{found.value:.3f}, from {found.lower:.3f} to {found.upper:.3f}"
         lines.append(
-            f"<title>{_safe(name)}: {text}</title>"
+            f"<g><title>{_safe(name)}: {text}</title>"
             f'<path d="M{x(found.lower):.1f} {y}H{x(found.upper):.1f}" stroke="#0072b2" '
             f'stroke-width="3"/><circle cx="{x(found.value):.1f}" cy="{y}" r="5" fill="#0072b2"/>'
-            f'<text x="20" y="{y - 6}">{_safe(name)}</text>'
+            f'<text x="20" y="{y - 6}">{_safe(name)}</text></g>'
         )
     return "".join([*lines, "</svg>"])
