@@ -14,7 +14,7 @@ from ..data import DataUnavailable, load_scores
 from ..methods import METHODS, RECOMMENDED
 from ..scores import Scores
 from . import report
-from .advice import recommend
+from .advice import missing_note, recommend
 from .compare import (
     compare_models,
     in_any_order,
@@ -39,11 +39,6 @@ times.  Then run another model on the same items, by the list of all of them, an
   benchpred items --session mine.json --all --samples all.json
   benchpred compare other_runs --session mine.json
 Where the script is not on the path: python -m benchpred_utils check logs/*"""
-
-LIMIT = (
-    "these are the first items, as --limit gives them: no random sample; draw items with "
-    "--one-round"
-)
 
 Args = argparse.Namespace
 Said = tuple[dict, str]  # what --json prints, and what is printed without
@@ -113,6 +108,10 @@ def estimate(args: Args) -> Said:
     results = _results(args, args.results, source)
     session = session or one_round(source, in_any_order(results))
     found = _recorded(session, results, args.failed)
+    answered = [results.get(name) is not None for name in source.items.tolist()]
+    note = None if args.session else missing_note(source, answered)
+    if note:
+        found = found._replace(warnings=(*found.warnings, f"{note}; `items` draws one"))
     parts = session.estimate_by(args.by, args.failed or "wrong") if args.by else None
     again = f"benchpred items --session {args.session}"
     words = report.estimate_words(found, session, again) + report.parts_words(parts)
@@ -319,8 +318,6 @@ def _recorded(
     notes = []
     if found.n == before and not session.done:
         notes = ["no result is new: these are not of the items that were asked for"]
-    if set(session.source.items[: found.n]) == session.results.keys() and session.done:
-        notes = [LIMIT] if found.n < session.source.n_items else []
     return found._replace(warnings=(*found.warnings, *notes))
 
 

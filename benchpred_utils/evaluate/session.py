@@ -6,10 +6,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from inspect import signature
 from numbers import Integral
 from operator import methodcaller
 from pathlib import Path
+from threading import RLock
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,15 +21,22 @@ import pandas as pd
 from ..backend import asarray
 from ..designs import budget_items
 from ..forecast import WorkingModel, misfit, predict, working_model
-from ..intervals import ess_of_width, sample_interval
+from ..intervals import ess_of_width
 from ..methods import METHODS, RECOMMENDED, Draw, Method, OneRound, begin
 from ..scores import Scores
 from ..sequences import SequentialDraws
 from ..sequential import Rounds
+from .parts import PartEstimate, TaskEstimates, part_estimates, shares, span, tasks_of
 
-__all__ = ["EvaluationSession", "PartEstimate", "SessionEstimate", "TaskEstimates", "tasks_of"]
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
-FORMAT = 3  # of the file
+__all__ = ["EvaluationSession", "SessionEstimate"]
+
+FORMAT = 4  # of the file
+CHECKED = ("settings", "results", "draw")  # parts of it that have a checksum
 ROUNDS = 10  # of a method that asks in rounds, where nothing else is said
 
 # For a constant rate against the working model, at which a session warns.  On the six benchmarks'
@@ -66,24 +76,6 @@ class SessionEstimate(NamedTuple):
     bounds: tuple[float, float]  # `value` with all of these wrong, and with all of them right
 
 
-class PartEstimate(NamedTuple):
-    """What is known of some items, or of a mean over tasks, with a 95% interval."""
-
-    value: float  # raw, as in SessionEstimate
-    lower: float
-    upper: float
-    n: int  # of these items have results
-    n_items: int
-
-
-class TaskEstimates(NamedTuple):
-    """What a session knows of each task, and of the two averages."""
-
-    tasks: dict[str, PartEstimate]
-    mean: PartEstimate  # of the tasks, each counting the same: the macro average
-    items: PartEstimate  # each item counting the same, as in `estimate`
-
-
 class EvaluationSession:
     """The evaluation of one target model: items to run, results as they come in, an estimate.
 
@@ -118,11 +110,9 @@ class EvaluationSession:
             raise TypeError("the draw is random: pass rng=numpy.random.default_rng(seed)")
         settings = _checked_settings(source_scores, method, budget, precision, rounds, tasks)
         settings["reference"] = reference
-        if path is not None and Path(path).exists():
-            raise ValueError(
-                f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
-            )
         self._set_up(settings)
+        self.path = path
+        self._merge(path)
         self._learn(source_scores)
         n_items, n = source_scores.n_items, settings["budget"]
         if self._in_rounds:
@@ -131,13 +121,14 @@ class EvaluationSession:
         else:
             self._rounds = begin(METHODS[method], self._learned, n, [rng], n_items)
         self._rounds.next_items()
-        self.path = path
-        self._autosave()
+        with self._turn(path):
+            pass
 
     def _set_up(self, settings: dict) -> None:
         self.results = {}  # so far, by item
         self.path = None
         self.origin = None  # what the caller wants the file to say of the sources
+        self._saved = {}  # {path: what this session wrote there, or read}
         self._settings = settings
         self._method = METHODS[settings["method"]]
         self._in_rounds = self._method.start is not None
@@ -165,9 +156,9 @@ class EvaluationSession:
         options = {"rounds": rounds} if _takes_rounds(self._method) else {}
         tasks = self._settings.get("tasks")
         if tasks:
-            of_item = self._tasks()[1]
-            size = np.bincount(of_item)[of_item]
-            options |= {"strata": of_item, "weight": 1 / size if tasks == "mean" else 1.0}
+            of_item = np.unique(tasks_of(self.source), return_inverse=True)[1]
+            weight = shares(of_item)[-1] if tasks == "mean" else 1.0
+            options |= {"strata": of_item, "weight": weight}
         return self._method.start(self._learned, uniform, n, **options)
 
     @property
@@ -199,15 +190,14 @@ class EvaluationSession:
         already, or a result is not in [0, 1].  Raises OSError when the file can't be written: the
         session holds the results all the same, and the same call may be made again.
         """
-        self.results = self._checked_results(*_paired(items, results))
-        self._go_on()
-        self._autosave()
+        with self._turn(self.path):
+            self.results = self._checked_results(*_paired(items, results))
+            self._go_on()
 
     def _go_on(self) -> None:
         """Ask for the next round where one is complete."""
-        if self._asked and not self.next_items():
-            # A copy, but of what was learned: an interruption leaves the session as it was.
-            rounds = copy.deepcopy(self._rounds, {id(self._learned): self._learned})
+        while self._asked and not self.next_items():
+            rounds = self._copied()  # an interruption leaves the session as it was
             rounds.record(self._scores(self._asked, 0.0))  # a failed item helps no forecast
             if not rounds.done:
                 rounds.next_items()
@@ -254,11 +244,9 @@ class EvaluationSession:
                 f"{self._settings['method']} has drawn all its items by the sources it began with; "
                 "begin a session with the new ones, or finish this one with the old"
             )
-        self._learn(source_scores)
-        rounds = self._begun()
-        rounds.restore(self._rounds.state())
-        self._rounds = rounds
-        self._autosave()
+        with self._turn(self.path):
+            self._learn(source_scores)
+            self._rounds = self._restored(self._rounds.state())
 
     def estimate(self, failed: Literal["wrong", "right", "open"] = "wrong") -> SessionEstimate:
         """The SessionEstimate from all rounds that are complete.
@@ -267,45 +255,85 @@ class EvaluationSession:
         between these two and the interval spans both.  Each is exact for the items drawn: how they
         were drawn never depends on what is read into those that failed.
         """
-        readings = [self._found(self._read_as(score)) for score in _checked_failed(failed)]
-        value, lower, upper, ess, imputed = np.array([reading[:5] for reading in readings]).T
+        found = {score: self._found(self._read_as(score)) for score in FAILED["open"]}
+        readings = [found[score] for score in _checked_failed(failed)]
+        *numbers, interval = zip(*readings)
+        value, lower, upper, ess, imputed = (np.array(row, dtype=float) for row in numbers)
         ends = lower.min(), upper.max()
-        warnings = tuple(self._warnings(*ends, failed))
-        both = [self._found(self._read_as(score))[0] for score in FAILED["open"]]
+        numbers = map(float, (value.mean(), *ends, ess.min(), imputed.mean()))
+        value, lower, upper, ess, imputed = numbers
         return SessionEstimate(
-            *map(float, (value.mean(), *ends)),
+            value,
+            lower,
+            upper,
             len(self.results),
-            float(ess.min()),
-            readings[0][5],
-            float(imputed.mean()),
-            warnings,
-            self._n_failed,
-            tuple(map(float, both)),
+            ess,
+            interval[0],
+            imputed,
+            tuple(self._warnings(lower, upper, failed)),
+            list(self.results.values()).count(None),
+            tuple(float(reading[0]) for reading in found.values()),
         )
 
-    @property
-    def _n_failed(self) -> int:
-        return list(self.results.values()).count(None)
+    def estimate_by(
+        self,
+        by: Literal["task", "domain"] | None = None,
+        failed: Literal["wrong", "right", "open"] = "wrong",
+    ) -> TaskEstimates:
+        """The TaskEstimates: of each task (see `tasks_of`), of their mean, and over all items.
+
+        By `part_estimates` from the one draw: unbiased for each, and so for both averages.
+        Raises ValueError before the budget is spent, and for a method whose draw is not random.
+        """
+        names, of_item = np.unique(tasks_of(self.source, by), return_inverse=True)
+        rounds = self._rounds
+        is_random = self._in_rounds or self._method.stream == "uniform"
+        if self._settings["precision"] or not self.done or not is_random:
+            raise ValueError("estimates by task take a random draw, and a budget that is spent")
+        items, n_items = rounds.items[0], self.source.n_items
+        none = np.zeros((1, 0))
+        g = predict(self._model, none.astype(int), none)[0]
+        q, cell = np.full(n_items, len(items) / n_items), 0 * items
+        if self._in_rounds:
+            q = rounds.q[0]
+            if rounds.g.any():  # one draw from each cell
+                g = rounds.g[0]
+            else:
+                cell = rounds.cell[0, items]
+        readings = []
+        for score in _checked_failed(failed):
+            s = self._read_as(score).observed[0]
+            readings.append(part_estimates(shares(of_item), g, q, items, s, cell))
+        *parts, mean = map(span, zip(*readings))
+        whole = PartEstimate(*self.estimate(failed)[:4], n_items)
+        return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
     def _read_as(self, failed: float) -> Rounds:
         """The rounds, with the score `failed` for items that have no result."""
-        t = self._rounds.observed.shape[1]
-        observed = self._scores(self.source.items[self._rounds.items[0, :t]].tolist(), failed)
-        if np.array_equal(observed, self._rounds.observed):
-            return self._rounds
+        rounds = self._rounds
+        t = rounds.observed.shape[1]
+        observed = self._scores(self.source.items[rounds.items[0, :t]].tolist(), failed)
+        if np.array_equal(observed, rounds.observed):
+            return rounds
         if not self._settings["precision"]:
-            return self._restored(self._rounds.state() | {"observed": observed})
+            read = self._copied()
+            read.observed = observed
+            return read
         drawn, read = self._begun(), self._begun()
-        while drawn.observed.shape[1] < t:
-            items = drawn.next_items()
-            upto = drawn.items.shape[1]
-            seen = slice(upto - items.shape[1], upto)
+        while drawn.observed.shape[1] < t:  # what the bets were on, as it was drawn
+            now = slice(drawn.items.shape[1], None)
+            drawn.next_items()
+            now = slice(now.start, drawn.items.shape[1])
             read.items, read.g, read.weight = drawn.items, drawn.g, drawn.weight
-            drawn.record(self._rounds.observed[:, seen])
-            read.record(observed[:, seen])
-        if not np.array_equal(drawn.items, self._rounds.items[:, :t]):
-            raise ValueError("its sources have changed on the way: give failed='wrong'")
+            drawn.record(rounds.observed[:, now])
+            read.record(observed[:, now])
+        if not np.array_equal(drawn.items, rounds.items[:, :t]):
+            raise ValueError("the sources have changed on the way: what failed counts as wrong")
         return read
+
+    def _copied(self) -> Rounds:
+        """A copy of the rounds, but of what was learned."""
+        return copy.deepcopy(self._rounds, {id(self._learned): self._learned})
 
     def _found(self, rounds: Rounds) -> tuple:
         """The value, lower, upper, ess, the mean with forecasts, and words of the interval."""
@@ -324,56 +352,10 @@ class EvaluationSession:
             return value, lower, upper, ess, imputed, self._interval(np.isnan(lower))
         items = rounds.items[:, :n]
         seen = rounds.observed.sum()
-        least, most = seen / n_items, (seen + n_items - n) / n_items
         if np.isnan(imputed):
             forecast = np.delete(predict(self._model, items, rounds.observed)[0], items[0]).sum()
             imputed = (seen + forecast) / n_items
-        return imputed, least, most, np.nan, imputed, CERTAIN
-
-    def estimate_by(
-        self,
-        by: Literal["task", "domain"] | None = None,
-        failed: Literal["wrong", "right", "open"] = "wrong",
-    ) -> TaskEstimates:
-        """The TaskEstimates: of each task (see `tasks_of`), of their mean, and over all items.
-
-        With c_i = 1/N_d for the N_d items of a task, else 0, and c_i = 1/(D N_d) for the mean of D
-        tasks, the estimate is sum c g + sum c (s - g)/q over the items drawn: unbiased for
-        sum c s, as g and q were fixed before each was drawn (Särndal, Swensson & Wretman 1992,
-        ch. 10).  q is that of the session's draw; of a uniform one n_d/N_d, given the numbers n_d
-        that it drew of each task.
-        Raises ValueError before the budget is spent, and for a method whose draw is not random.
-        """
-        names, of_item = self._tasks(by)
-        rounds, precise = self._rounds, self._settings["precision"]
-        if precise or not self.done or not (self._in_rounds or self._method.stream == "uniform"):
-            raise ValueError(
-                "the estimate by tasks needs a random draw, and a budget that is spent: see done"
-            )
-        items = rounds.items[0]
-        size = np.bincount(of_item)
-        c = (of_item == np.arange(len(size))[:, None]) / size[:, None]
-        c = np.concatenate([c, c.mean(axis=0, keepdims=True)])
-        none = np.zeros((1, 0))
-        g = predict(self._model, none.astype(int), none)[0]
-        q = np.full(len(g), len(items) / len(g))
-        cell = np.zeros(len(items), dtype=int)
-        if self._in_rounds:
-            q = rounds.q[0]
-            if rounds.g.any():  # one draw of each cell
-                g = rounds.g[0]
-            else:
-                cell = rounds.cell[0, items]
-        readings = []
-        for score in _checked_failed(failed):
-            s = self._read_as(score).observed[0]
-            readings.append(_part_estimates(c, g, q, items, s, cell))
-        parts = [_span(part) for part in zip(*readings)]
-        whole = PartEstimate(*self.estimate(failed)[:4], len(g))
-        return TaskEstimates(dict(zip(names.tolist(), parts)), parts[-1], whole)
-
-    def _tasks(self, by: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        return np.unique(tasks_of(self.source, by), return_inverse=True)
+        return imputed, seen / n_items, (seen + n_items - n) / n_items, np.nan, imputed, CERTAIN
 
     def _interval(self, is_none: bool) -> str:
         label = self._method.label
@@ -388,10 +370,12 @@ class EvaluationSession:
         accuracy, observed = self.source.accuracy, self._rounds.observed
         best, worst = accuracy.max(), accuracy.min()
         n = self._settings["budget"]
-        if self._n_failed:
-            n_all = len(self.results)
-            counted = "counted as " + failed if failed != "open" else "left open"
-            yield f"{self._n_failed} of the {n_all} items run have no result, {counted}"
+        n_failed = list(self.results.values()).count(None)
+        if n_failed:
+            yield (
+                f"{n_failed} of the {len(self.results)} items run have no result; they are "
+                f"{'left' if failed == 'open' else 'counted as'} {failed}"
+            )
         if n and not self.done:
             yield (
                 f"the budget is not spent yet, {n - len(self.results)} of the {n} items lack a "
@@ -418,15 +402,49 @@ class EvaluationSession:
             )
 
     def save(self, path: str | Path | None = None) -> None:
-        """Write the session to `path` (default: its own), whole or not at all."""
+        """Write the session to `path` (default: its own), whole or not at all.
+
+        What another process has recorded there meanwhile is taken in.  Raises ValueError when the
+        file is another's.
+        """
         path = self.path if path is None else path
         if path is None:
             raise ValueError("the session has no file of its own: say where, save(path)")
-        write_json(path, self.to_dict())
+        with self._turn(path):
+            pass
 
-    def _autosave(self) -> None:
-        if self.path is not None:
-            self.save()
+    @contextmanager
+    def _turn(self, path: str | Path | None) -> Iterator[None]:
+        """What is done within starts from what the file holds by now, and is saved in it."""
+        with _alone(path):
+            self._merge(path)
+            yield
+            if path is not None:
+                parts = {name: _dumped(part) for name, part in self.to_dict().items()}
+                parts["checksums"] = _dumped({name: _checksum(parts[name]) for name in CHECKED})
+                text = ", ".join(f'"{name}": {part}' for name, part in parts.items())
+                self._saved[os.path.abspath(path)] = "{" + text + "}"
+                write_text(path, "{" + text + "}")
+
+    def _merge(self, path: str | Path | None) -> None:
+        """Take in what another process has saved."""
+        if path is None or not Path(path).exists():
+            return
+        known = self._saved.get(os.path.abspath(path))
+        text = Path(path).read_text(encoding="utf-8")
+        if known is None:
+            raise ValueError(
+                f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
+            )
+        if text == known:
+            return
+        other = self.resume(path, self.source)
+        n = min(len(each._rounds.items[0]) for each in (self, other))
+        if (self._rounds.items[:, :n] != other._rounds.items[:, :n]).any():
+            raise ValueError(f"{path} holds another session by now; save(path) in another file")
+        new = {k: v for k, v in self.results.items() if v is not None or k not in other.results}
+        self.results = other._checked_results(list(new), list(new.values()))
+        self._rounds = other._rounds
 
     def to_dict(self) -> dict:
         """What the session's file holds."""
@@ -457,6 +475,7 @@ class EvaluationSession:
         session._set_up(settings)
         session._learn(source)
         session.origin = content.get("sources")
+        _check_draw(content["draw"], source.n_items)
         session._restore(content["draw"], content["results"])
         return session
 
@@ -490,14 +509,25 @@ class EvaluationSession:
         began with.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
+            text = Path(path).read_text(encoding="utf-8")
+            content = json.loads(text)
+            if content["format"] == FORMAT:
+                _check_sums(content)
+            else:
                 content = OLDER[content["format"]](content, source_scores)
             session = cls.from_dict(content, source_scores)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            says = f": {error}" if type(error) is ValueError else ""  # else words of Python's
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            says = {ValueError: f": {error}", KeyError: f": it lacks {error}"}.get(type(error), "")
             raise ValueError(f"{path} does not hold a session to go on with{says}") from error
         session.path = path
+        session._saved = {os.path.abspath(path): text}
         return session
 
 
@@ -522,63 +552,6 @@ def _with_column(model: WorkingModel, known: np.ndarray) -> WorkingModel:
     return model._replace(x=x, offset=model.offset + 2 * r)
 
 
-def tasks_of(source: Scores, by: str | None = None) -> np.ndarray:
-    """(N,) the task of each item: by "task" that of its name, task:id, by "domain" its domain.
-
-    Of None the first of these that there is.  Raises ValueError where there is none.
-    """
-    of_name = np.array([name.rpartition(":")[0] for name in source.items.tolist()])
-    if by != "domain" and "" not in of_name and (by or len(set(of_name)) > 1):
-        return of_name
-    if by == "task" or source.domains is None:
-        raise ValueError(
-            "the items are of no tasks: name them task:id, or give the sources domains"
-        )
-    return source.domains.astype(str)
-
-
-def _part_estimates(
-    c: np.ndarray,
-    g: np.ndarray,
-    q: np.ndarray,
-    items: np.ndarray,
-    s: np.ndarray,
-    cell: np.ndarray,
-) -> list[PartEstimate]:
-    """Of sum c s, for rows c (D, N), from the scores s of the items drawn in these cells.
-
-    The variance is that of n_c draws from each cell, of e = c (s - g)/q about their mean, times
-    1 - q; and at least half of what g says, the sum of c^2 g (1 - g)(1/q - 1).
-    """
-    e = c[:, items] * (s - g[items]) / q[items]
-    value = c @ g + e.sum(axis=1)
-    of_cell = cell == np.unique(cell)[:, None]
-    n = of_cell.sum(axis=1, keepdims=True)
-    e = e - (e @ of_cell.T / n.T) @ of_cell
-    rest = (1 - q[items]) * ((n / np.maximum(n - 1, 1)) * of_cell).sum(axis=0)
-    share = s.var() / (s.var() + (s * (1 - s)).mean() + 1e-12)
-    variance = np.maximum(e**2 @ rest, share * (c**2 @ (g * (1 - g) * (1 / q - 1))) / 2)
-    found = []
-    for row in range(len(c)):
-        weight = c[row, items] / q[items]
-        n, n_items = int((weight > 0).sum()), int((c[row] > 0).sum())
-        lower, upper = 0.0, 1.0
-        if n:
-            mean = weight @ s / weight.sum()
-            df = max(n * (1 - len(of_cell) / len(s)), 1)  # its share of n less the cells
-            lower, upper = sample_interval(value[row], variance[row], mean, n, n_items, df)
-        found.append(PartEstimate(float(value[row]), float(lower), float(upper), n, n_items))
-    return found
-
-
-def _span(parts: tuple[PartEstimate, ...]) -> PartEstimate:
-    """The value half way between several, and the interval of all."""
-    value, lower, upper = (np.array(ends) for ends in list(zip(*parts))[:3])
-    return parts[0]._replace(
-        value=float(value.mean()), lower=float(lower.min()), upper=float(upper.max())
-    )
-
-
 def one_round(source: Scores, items: list[str]) -> EvaluationSession:
     """A session of items that were drawn uniformly at random without one, in order of drawing."""
     place = {name: number for number, name in enumerate(source.items.tolist())}
@@ -590,7 +563,7 @@ def one_round(source: Scores, items: list[str]) -> EvaluationSession:
 
 def write_json(path: str | Path, content: object) -> None:
     """Write `content`, which may hold arrays, to `path`, whole or not at all; raises OSError."""
-    write_text(path, json.dumps(content, default=methodcaller("tolist")))
+    write_text(path, _dumped(content))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -604,7 +577,28 @@ def write_text(path: str | Path, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        # Also what a killed process has left: only one writes a session at a time.
+        for left in path.parent.glob(f".{escape(path.name)}." + 16 * "[0-9a-f]"):
+            left.unlink(missing_ok=True)
+
+
+def _dumped(content: object) -> str:
+    return json.dumps(content, default=methodcaller("tolist"))
+
+
+_THREADS = RLock()
+
+
+@contextmanager
+def _alone(path: str | Path | None) -> Iterator[None]:
+    """No other thread, nor process where the system can lock a folder, saves a session there."""
+    with _THREADS, ExitStack() as stack:
+        if path is not None and fcntl:
+            folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            with suppress(OSError):  # some disks have no locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
 
 
 # --- formats of the file ---
@@ -641,10 +635,43 @@ def _one_round(content: dict, source: Scores) -> dict:
     return one_round(source, content["items"]).to_dict() | {"sources": content["sources"]}
 
 
-OLDER = {2: _second, 1: _first, "one round": _one_round}
+def _third(content: dict, source: Scores) -> dict:
+    """It had no checksums."""
+    return content
+
+
+OLDER = {3: _third, 2: _second, 1: _first, "one round": _one_round}
 
 
 # --- checks ---
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_sums(content: dict) -> None:
+    for name in CHECKED:
+        if _checksum(_dumped(content[name])) != content["checksums"][name]:
+            raise ValueError(
+                f"its {name} are not what was saved; take a copy of the file from before"
+            )
+
+
+def _check_draw(state: dict, n_items: int) -> None:
+    """Files of older formats have no checksums."""
+    tops = {"items": n_items - 1, "observed": 1, "g": 1, "q": 1, "known": n_items}
+    for name in tops.keys() & state.keys():
+        values = np.array(state[name], dtype=float).ravel()
+        wrong = ~((values >= 0) & (values <= tops[name]))
+        if wrong.any():
+            place = wrong.argmax()
+            raise ValueError(f"its {name}[{place}] is {values[place]:g}, not 0 to {tops[name]}")
+    items = state["items"][0]
+    if len(set(items)) < len(items):
+        raise ValueError("its items are not distinct")
+    if "q" in state and not np.array(state["q"])[0, items].all():
+        raise ValueError("an item of its was drawn with q = 0")
 
 
 def _checked_settings(
@@ -743,5 +770,7 @@ def _checked_failed(failed: str) -> tuple[float, ...]:
 def _fingerprint(source: Scores) -> str:
     """A hash of the source matrix and the names of its items."""
     names = "\0".join(source.items.tolist())
-    values = np.ascontiguousarray(source.values).tobytes()
-    return hashlib.sha256(f"{source.values.shape}{names}".encode() + values).hexdigest()
+    digest = hashlib.sha256(f"{source.values.shape}{names}".encode())
+    for row in source.values:
+        digest.update(np.where(np.isnan(row), np.nan, row))  # one NaN for all
+    return digest.hexdigest()
