@@ -110,12 +110,11 @@ def estimate(args: Args) -> Said:
     found = _recorded(session, results, args.failed)
     answered = [results.get(name) is not None for name in source.items.tolist()]
     note = None if args.session else missing_note(source, answered)
-    if note:
-        found = found._replace(warnings=(*found.warnings, f"{note}; `items` draws one"))
+    first = f"note: {note}; `items` draws one\n" if note else ""  # before any number
     parts = session.estimate_by(args.by, args.failed or "wrong") if args.by else None
     again = f"benchpred items --session {args.session}"
-    words = report.estimate_words(found, session, again) + report.parts_words(parts)
-    return report.estimate_content(found, parts, session), words
+    words = first + report.estimate_words(found, session, again) + report.parts_words(parts)
+    return report.estimate_content(found, parts, session) | {"missing": note}, words
 
 
 def compare(args: Args) -> Said:
