@@ -6,9 +6,9 @@ import io
 import json
 import os
 import re
+import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,26 +17,21 @@ import pandas as pd
 with suppress(ImportError):
     import zipfile_zstd  # noqa: F401  zipfile reads with it what inspect_ai writes
 
-__all__ = ["files_in", "json_of", "named", "printable", "records_of"]
-
-Records = dict[str, dict]  # by place
-
-LOG_NAMES = (".json", ".jsonl", ".gz", ".eval")
-KINDS = {b"PK": "a zip archive", b"%PDF": "a PDF", b"SQLite": "a database", b"<": "a web page"}
+LOGS = (".json", ".jsonl", ".jsonl.gz", ".json.gz", ".eval")
 CUT_OFF = "was the run cut off? Then run it again"
+# Control characters, and those that change the direction of writing.
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable(name: object, most: float = 120) -> str:
-    """A name as it can be shown: control characters escaped, shortened to `most` characters."""
+def printable(name, most=200):
+    """A name as it can be shown: control characters escaped, cut after `most` characters."""
     text = str(name)
-    length = len(text)
-    if length > most:
-        text = f"{text[: most // 2]}... ({length} characters)"
-    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    if len(text) > most:
+        text = f"{text[:60]}... ({len(text)} characters)"
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def named(names: Iterable, most: int = 3) -> str:
+def named(names, most=3):
     """The first of some names, and how many more there are: words for a message."""
     names = list(map(printable, names))
     if len(names) > most:
@@ -44,128 +39,129 @@ def named(names: Iterable, most: int = 3) -> str:
     return ", ".join(names)
 
 
-def files_in(path: Path) -> list[Path]:
-    """The file itself, or all files below a folder that may be logs, by name."""
+def files_in(path):
+    """The file itself, or all below a folder that may be logs; OSError where one can't be read."""
     if path.is_file():
         return [path]
-    found = []
-    for folder, _, names in os.walk(path, onerror=_unreadable):
-        found += [Path(folder, name) for name in names if name.endswith(LOG_NAMES)]
-    return sorted(found)
+    walked = os.walk(path, onerror=_unreadable)
+    files = [Path(folder, name) for folder, _, names in walked for name in names]
+    return sorted(file for file in files if file.name.endswith(LOGS))
 
 
-def _unreadable(error: OSError) -> None:
+def _unreadable(error):
     raise error  # os.walk would go on without the folder
 
 
-def records_of(file: Path) -> Records:
-    """The records of a table, of JSON lines, or of other JSON; an empty row has none.
+def records_of(file):
+    """{place: record} of a table, of JSON lines, or of other JSON.
 
-    A record found under a name, as in {"A": {"q1": 1}}, holds that name under "".
-    Raises ValueError, naming file and place, when the file is not whole or not of these kinds.
+    A record under a name, as in {"A": {"q1": 1}}, has that name under "".
+    Raises ValueError, naming file and place, when the file is not whole or of another kind.
     """
     data = file.read_bytes()
     try:
-        if zipfile.is_zipfile(io.BytesIO(data)):
-            return _zipped(data)
-        if data[:2] == b"\x1f\x8b":
+        if data.startswith(b"\x1f\x8b"):
             data = gzip.decompress(data)
-        if data[:4] == b"PAR1":
+        if data.startswith(b"PAR1"):
             return _cells(*_parquet(data))
+        if data.startswith(b"PK"):
+            return _zipped(data)
         text = data.decode("utf-8-sig")
+        if text.lstrip()[:1] in ("{", "["):
+            return _records(text)
+        csv.field_size_limit(2**31 - 1)  # of a name
+        header = text.partition("\n")[0]
+        delimiter = "\t" if header.count("\t") > header.count(",") else ","
+        return _cells(*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(
             f"{file}, line {line} can't be read as a table in UTF-8, or as a log: {error.reason}"
         ) from None
-    except ImportError:
+    except (ImportError, NotImplementedError):
         raise ImportError(
-            f"{file}: to read Parquet install pyarrow, or save the table as CSV"
+            f"{file}: to read Parquet install pyarrow, to read logs of inspect_ai zipfile-zstd; or "
+            "save it as CSV or JSON (inspect log convert --to json)"
         ) from None
-    except NotImplementedError:
-        raise ImportError(
-            f"{file} is packed with Zstandard: install zipfile-zstd, or run `inspect log convert "
-            "--to json`"
-        ) from None
-    except (EOFError, OSError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} can't be unpacked ({error}); {CUT_OFF}") from None
-    except ValueError as error:
-        raise ValueError(f"{file} {error}") from None
-    for start, kind in KINDS.items():
-        if data.startswith(start):
-            raise ValueError(f"{file} is {kind}: neither a table nor a log")
-    if not text.strip():
-        raise ValueError(f"{file} is empty; {CUT_OFF}")
-    if text.lstrip()[0] in "{[" and file.suffix != ".csv":
-        return _records(text, file)
-    try:
-        header = text.partition("\n")[0]
-        delimiter = "\t" if header.count("\t") > header.count(",") else ","
-        csv.field_size_limit(2**31 - 1)  # of a name
-        return _cells(*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except (csv.Error, ValueError) as error:
-        raise ValueError(f"{file} can't be read as a table: {error}") from None
+    except (csv.Error, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{file} can't be read: {error}") from None
 
 
-def json_of(text: str | bytes) -> object:
+def json_of(text):
     """The content of JSON, or None where it is none."""
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
-def _records(text: str, file: Path) -> Records:
+def _records(text):
     whole = json_of(text)
     if isinstance(whole, dict):
-        inner = whole.values()
-        if inner and all(isinstance(value, dict) for value in inner):
+        if all(isinstance(value, dict) for value in whole.values()):
             return {name: {"": name} | value for name, value in whole.items()}
         return {"line 1": whole}
-    if isinstance(whole, list):
-        found = {f"entry {number}": record for number, record in enumerate(whole, start=1)}
-    else:
+    found = {f"entry {number}": record for number, record in enumerate(whole or [], start=1)}
+    if whole is None:
         lines = enumerate(text.split("\n"), start=1)
         found = {f"line {number}": json_of(line) for number, line in lines if line.strip()}
     for place, record in found.items():
         if not isinstance(record, dict):
-            raise ValueError(f"{file}, {place} is not JSON as it was written; {CUT_OFF}")
+            raise ValueError(f"{place} is not JSON as it was written; {CUT_OFF}")
     return found
 
 
-def _cells(header: list, *lines: list) -> Records:
-    """The rows of a table; those of Parquet are counted as those of the CSV would be."""
+# Columns that say something of a model, or of its row, and seldom are items.
+SUMMARIES = set("average avg mean total score overall params".split())
+SCORE = re.compile(r"[01](\.0*)?|0?\.\d+")
+
+
+def _cells(header=(), *lines):
     names = pd.Index(map(str, header))
-    again = names[names.duplicated()]
-    if len(again):
-        raise ValueError(f"row 1, the column {printable(again[0])!r} comes twice")
     found = {}
     for number, cells in enumerate(lines, start=2):
-        if len(cells) != len(names) and any(cells):
-            raise ValueError(
-                f"row {number} has {len(cells)} cells, the header {len(names)}: {named(names)}"
-            )
+        if len(cells) != len(names) and cells:
+            raise ValueError(f"row {number} has {len(cells)} cells, the header {len(names)}")
         if any(cell not in ("", None) for cell in cells):
             found[f"row {number}"] = dict(zip(names, cells))
     if not found:
-        raise ValueError(f"it has a header and no rows: {named(names)}")
+        raise ValueError(f"it is empty, or has a header and no rows; {CUT_OFF}")
+    again = names[names.duplicated()]
+    if len(again):
+        raise ValueError(f"row 1: the column {printable(again[0])!r} comes twice")
+    plain = [name.strip().lower() for name in names]
+    if "score" in plain and "item" in plain:
+        return found
+    if len(names) < 3 and "item" not in plain:
+        raise ValueError(
+            f"its header is {named(names)}; needed are a column per item after the model's name, "
+            "or model, item, score, separated by commas"
+        )
+    if not {"model", "item"} & set(plain) and all(
+        SCORE.fullmatch(str(row[names[0]])) for row in found.values()
+    ):
+        raise ValueError(
+            f"its first column, {printable(names[0])!r}, holds scores, where the models' names "
+            "should be: put a column `model` before it"
+        )
+    doubtful = SUMMARIES.intersection(plain)
+    if doubtful:
+        warnings.warn(f"read as items: the columns {named(sorted(doubtful))}", stacklevel=2)
     return found
 
 
-def _parquet(data: bytes) -> list[list]:
+def _parquet(data):
     frame = pd.read_parquet(io.BytesIO(data))
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    return [list(frame.columns), *frame.to_numpy(object).tolist()]
+    return [frame.columns, *frame.to_numpy(object).tolist()]
 
 
-def _zipped(data: bytes) -> Records:
-    """The log in an archive of inspect_ai: the head and a file for each sample."""
+def _zipped(data):
+    """A log of inspect_ai: its head, and a file for each sample."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         heads = [name for name in ("header.json", "_journal/start.json") if name in names]
         if not heads:
-            raise ValueError("is a zip archive, but no log of inspect_ai: neither table nor log")
-        samples = [name for name in sorted(names) if name.startswith("samples/")]
-        head, *samples = (json_of(archive.read(name)) for name in (heads[0], *samples))
+            raise ValueError("it is a zip archive, but no log of inspect_ai")
+        names = [name for name in names if name.startswith("samples/")]
+        head, *samples = (json_of(archive.read(name)) for name in (heads[0], *names))
     return {heads[0]: head | {"samples": samples}}

@@ -86,13 +86,13 @@ def test_domains_of_a_long_table(wide):
         ),
         ("model,q1,q2\na,1,0\na,1,0\n", r"model a has two scores on item q1"),
         ("model;q1;q2\na;1;0\n", r"separated by commas"),
-        ("model,q1,q2\na,1,0,1\n", r"can't be read as a table"),
-        ("", r"t\.csv is empty"),
+        ("model,q1,q2\na,1,0,1\n", r"row 2 has 4 cells, the header 3"),
+        ("", r"t\.csv can't be read: it is empty"),
         ("model,q1,q2\na,0_1,1\n", r"row 2, column q1: .* is 0_1, .*write 0 or 1"),
         ("model,q1,q2\na,\u0661,1\n", r"row 2, column q1: .*write 0 or 1"),
         ("model,q1,q2\na,-nan,1\n", r"row 2, column q1: .* is -nan, .*write 0 or 1"),
-        ("model,q1,q2\n", r"t\.csv has a header and no rows"),
-        ("item,Item,score\nq1,q2,1\n", r"row 1: the column 'item' comes twice"),
+        ("model,q1,q2\n", r"t\.csv can't be read: .*a header and no rows"),
+        ("item,Item,score\nq1,q2,1\n", r"row 2: two columns have one name: item, Item"),
         (
             "model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\n",
             r"b lacks 2 of 4 items: q1, q2 \(.*t\.csv\)",
@@ -132,17 +132,19 @@ def test_json_lines_are_a_table(wide, text, values, name):
 
 def test_a_record_without_a_score_lacks_it(wide):
     text = '\n{"item": "q1", "score": 1}\n{"item": "q2"}\n'
-    assert read_results(wide(text, "t.jsonl")).to_dict() == {"q1": 1}
-    with pytest.raises(ValueError, match="row 2: the score of model t on item q1 is 7"):
+    with pytest.warns(UserWarning, match="line 3: 1 of 2 items have no score: q2"):
+        assert read_results(wide(text, "t.jsonl")).to_dict() == {"q1": 1, "q2": None}
+    with pytest.raises(ValueError, match="line 2: the score of model t on item q1 is 7"):
         read_results(wide(text.replace("1}", "7}"), "t.jsonl"))
 
 
 def test_items_that_some_model_lacks_can_be_dropped(wide):
     path = wide("model,q1,q2,q3,q4\na,1,,0,1\nb,0,1,NaN,1\n")
-    assert read_scores(path, missing="drop").items.tolist() == ["q1", "q4"]
-    with pytest.raises(ValueError, match="only 0 items are left of all; without a there are 1"):
+    with pytest.warns(UserWarning, match="2 models x 2 items: 2 of 2 models lack scores"):
+        assert read_scores(path, missing="drop").items.tolist() == ["q1", "q4"]
+    with pytest.raises(ValueError, match="only 0 items are left of all.*without a there are 1"):
         read_scores(wide("model,q1,q2\na,,\nb,0,\n"), missing="drop")
-    with pytest.raises(ValueError, match="use 'error' or 'drop'"):
+    with pytest.raises(ValueError, match="missing is 'ignore'; use"):
         read_scores(path, missing="ignore")
 
 
@@ -152,11 +154,13 @@ def test_without_pyarrow_it_is_said_what_to_do(wide, monkeypatch):
 
     monkeypatch.setattr(pd, "read_parquet", unavailable)
     with pytest.raises(ImportError, match="install pyarrow"):
-        read_scores(wide("", "t.parquet"))
+        read_scores(wide("PAR1", "t.parquet"))
 
 
 def test_results_of_one_model(wide):
-    assert read_results(wide("item,score\nq2,1\nq1,0.5\nq3,\n")).to_dict() == {"q2": 1, "q1": 0.5}
+    with pytest.warns(UserWarning, match="t.csv, row 4: 1 of 3 items have no score: q3"):
+        results = read_results(wide("item,score\nq2,1\nq1,0.5\nq3,\n"))
+    assert results.to_dict() == {"q2": 1, "q1": 0.5, "q3": None} and results.name == "t"
     assert read_results(wide('{"item": 7, "score": true}\n', "r.jsonl")).to_dict() == {"7": 1}
     with pytest.raises(ValueError, match="results are of one model, but 2 were found: a, b"):
         read_results(wide("model,item,score\na,q1,1\nb,q1,1\n"))
@@ -166,8 +170,8 @@ def test_results_of_one_model(wide):
         read_results("nowhere.csv")
     with pytest.raises(ValueError, match="no file is named"):
         read_results([])
-    with pytest.raises(ValueError, match="of one model, but none with scores were found"):
-        read_results(wide("item,score\nq1,\n"))
+    with pytest.warns(UserWarning, match="1 of 1 items have no score"):
+        assert read_results(wide("item,score\nq1,\n")).to_dict() == {"q1": None}
 
 
 # --- lm-evaluation-harness: logs that it wrote ---
@@ -210,25 +214,34 @@ def test_logs_under_given_names_are_read_as_those_of_folders_are(tmp_path):
     name = "samples_t.jsonl"
     first = log_of(tmp_path / "a" / name, {"acc": 1}, {"acc": 0}, doc_hash="x")
     other = log_of(tmp_path / "b" / name, {"f1": 1}, {"f1": 0})
-    with pytest.raises(ValueError, match="has no metric 'acc'; say which: metric='f1'"):
-        read_lm_eval({"one": first, "two": other})
+    both = {"one": first, "two": other}
+    for paths in (both, dict(reversed(both.items()))):
+        with pytest.raises(ValueError, match="2 metrics; say which: metric='acc' or 'f1'"):
+            read_lm_eval(paths)
+        with pytest.raises(ValueError, match="b.samples_t.jsonl, line 1 has no acc"):
+            read_lm_eval(paths, metric="acc")
     other = log_of(tmp_path / "b" / name, {"acc": 1}, {"acc": 0}, filter="strict")
-    with pytest.raises(ValueError, match="has no filter 'none'; say which: filter='strict'"):
+    with pytest.raises(ValueError, match="2 filters; say which: filter='none' or 'strict'"):
         read_lm_eval({"one": first, "two": other})
     other = log_of(tmp_path / "b" / name, {"acc": 1}, {"acc": 0}, doc_hash="y")
+    with pytest.raises(ValueError, match="2 items are not the same question in all files"):
+        read_lm_eval({"one": first, "two": [other]})
     with pytest.warns(UserWarning, match="2 items are not the same question in all files"):
-        assert read_lm_eval({"one": first, "two": [other]}).models.tolist() == ["one", "two"]
+        scores = read_any({"one": first, "two": [other]}, same_items=True)
+    assert scores.models.tolist() == ["one", "two"]
+    assert read_any([f"x={first}"]).models.tolist() == ["x"]
     with pytest.raises(ValueError, match="no file is named"):
         read_lm_eval({})
 
 
-def test_an_item_is_left_out_only_where_no_log_has_its_score(tmp_path):
+def test_an_item_is_unanswered_only_where_no_log_has_its_score(tmp_path):
     nothing = log_of(tmp_path / "samples_t.jsonl", *[{"acc": None}] * 4, doc_hash="x")
     some = log_of(tmp_path / "samples_t_2026-01-01.jsonl", {"acc": 1}, {"acc": 0}, doc_hash="x")
     some.rename(some.with_name("samples_t_2026-01-01T00-00-00.0.jsonl"))
     with pytest.warns(UserWarning) as told:
-        assert read_results(tmp_path).to_dict() == {"t:0": 1, "t:1": 0}
-    assert len(told) == 1 and "item t:2 has no score; items left out: 2" in str(told[0].message)
+        found = read_results(tmp_path).to_dict()
+    assert found == {"t:0": 1, "t:1": 0, "t:2": None, "t:3": None}
+    assert len(told) == 1 and "2 of 4 items have no score: t:2, t:3" in str(told[0].message)
     assert str(nothing) in str(told[0].message)
 
 
@@ -236,8 +249,10 @@ def test_an_item_is_left_out_only_where_no_log_has_its_score(tmp_path):
 def test_a_line_of_a_log_that_comes_again_counts_once(tmp_path, score):
     lines = [{"acc": 0}, {"acc": 1}, {"acc": score}, {"acc": score, "doc_id": 2, "more": 1}]
     path = log_of(tmp_path / "samples_t.jsonl", *lines, metrics=["acc"])
-    known = {"t:0": 0, "t:1": 1} | ({} if score is None else {"t:2": 0.5})
-    assert read_results(path).to_dict() == known
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert read_results(path).to_dict() == {"t:0": 0, "t:1": 1, "t:2": score and 0.5}
+    assert len(told) == (score is None)
 
 
 def test_some_items_only_and_the_same_questions():
@@ -247,6 +262,7 @@ def test_some_items_only_and_the_same_questions():
         everything = [LOGS / "sources", LOGS / "target"]
         with pytest.raises(ValueError, match="adder-1600 lacks 12 of 24 items"):
             read_any(everything, metric="acc")
+    with pytest.warns(UserWarning, match="12 of 24 of sums"):
         assert read_any(everything, metric="acc", missing="drop").n_items == 12
     assert results.index.tolist() == [
         f"sums:{i}" for i in json.loads((LOGS / "samples.json").read_text())["sums"]
@@ -259,10 +275,11 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
     (tmp_path / "new" / log.name).write_text(
         log.read_text().replace('"doc_hash": "', '"doc_hash": "0')
     )
-    with pytest.warns(
-        UserWarning, match="12 items are not the same question in all files, the first is sums:0"
-    ):
+    says = "12 items are not the same question in all files, the first is sums:0"
+    with pytest.raises(ValueError, match=says):
         read_lm_eval([log, tmp_path / "new"], metric="acc")
+    with pytest.raises(ValueError, match=says):
+        read_results(log, metric="acc", sources=tmp_path / "new")
 
 
 @pytest.mark.parametrize(
@@ -271,14 +288,14 @@ def test_another_question_under_the_same_number_is_told(tmp_path):
         (lambda text: text[:1500], r"line 2 is not JSON as it was written; was the run cut off"),
         (
             lambda text: text.replace('"doc_id"', '"id"', 1),
-            r"line 1 has no doc_id: it is no sample log of lm-evaluation-harness",
+            r"is JSON, but not a table, with the fields id, .*read are lm-evaluation-harness",
         ),
         (
             lambda text: text.replace('"acc": 1.0', '"acc": 30.0'),
             r"line 2: the score of model .* on item sums:2 is 30.0",
         ),
-        (lambda text: "\n", "is empty; was the run cut off"),
-        (lambda text: '{"doc_id": 0}\n', "holds no metric"),
+        (lambda text: "\n", "is empty, .*was the run cut off"),
+        (lambda text: '{"doc_id": 0}\n', "lacks 1 of 1 items: sums:0"),
         (
             lambda text: text.replace('"doc_id"', '"said": "a\u2028b\x85c", "doc_id"'),
             "",
@@ -316,9 +333,9 @@ def test_a_score_that_is_empty_in_a_log_is_told(tmp_path):
         next((LOGS / "target").rglob("*.jsonl")).read_text().replace('"acc": 0.0', '"acc": null', 1)
     )
     with pytest.warns(
-        UserWarning, match="samples_sums.jsonl, line 1: item sums:0 has no score; items left out: 1"
+        UserWarning, match="samples_sums.jsonl, line 1: 1 of 12 items have no score: sums:0"
     ):
-        assert "sums:0" not in read_results(path, metric="acc")
+        assert read_results(path, metric="acc")["sums:0"] is None
 
 
 def test_several_tasks_are_domains(tmp_path):
@@ -331,7 +348,7 @@ def test_several_tasks_are_domains(tmp_path):
         and set(scores.domains) == {"one", "two"}
         and scores.items[0] == "one:0"
     )
-    with pytest.raises(ValueError, match="holds no samples_"):
+    with pytest.raises(ValueError, match="holds no log; read are lm-evaluation-harness; lm_eval"):
         read_lm_eval(LOGS / "tasks")
 
 
@@ -350,7 +367,7 @@ def test_a_run_of_helm():
         ValueError, match="per_instance_stats.json has 27 metrics; say which: .*'exact_match'"
     ):
         read_helm(LOGS / "helm")
-    with pytest.raises(ValueError, match="no run of HELM is there"):
+    with pytest.raises(ValueError, match="doc_id.*; read are HELM"):
         read_helm(LOGS / "sources")
 
 
@@ -396,12 +413,13 @@ def test_helm_without_stats_and_with_missing_instances(tmp_path):
     (run / "display_predictions.json").write_text(json.dumps(shown))
     with pytest.raises(ValueError, match="simple/model1 lacks 1 of 6 items: simple_mcqa/id60"):
         read_helm(run)
-    assert read_helm(run, missing="drop").accuracy == [1]
+    with pytest.warns(UserWarning, match="1 models x 5 items"):
+        assert read_helm(run, missing="drop").accuracy == [1]
     (run / "display_predictions.json").write_text("[{")
-    with pytest.raises(ValueError, match="display_predictions.json is not JSON"):
+    with pytest.raises(ValueError, match="display_predictions.json can't be read: line 1 is not"):
         read_helm(run)
     (run / "display_predictions.json").write_text('[{"instance_id": "id1"}]')
-    with pytest.raises(ValueError, match="run: its files are not as HELM writes them"):
+    with pytest.raises(ValueError, match="run holds no log; read are HELM"):
         read_helm(run)
 
 
@@ -414,11 +432,11 @@ def test_helm_files_that_are_odd(tmp_path):
     file.write_text(json.dumps([*entries, again]))
     with pytest.raises(
         ValueError,
-        match=r"per_instance_stats.json, instance id60: exact_match is 0.0 and 1.0; delete",
+        match=r"two scores on item simple_mcqa/id60: 0 \(.*, entry 1\) and 1 \(.*, entry 7\)",
     ):
         read_helm(run, metric="exact_match")
-    file.write_text('{"a": 1}')
-    with pytest.raises(ValueError, match="run: its files are not as HELM writes them"):
+    file.write_text('[{"instance_id": "id1", "stats": [{"name": 1}]}]')
+    with pytest.raises(ValueError, match="entry 1: .*, which is not as HELM writes it"):
         read_helm(run)
 
 
