@@ -99,7 +99,7 @@ class SequentialStratification(Rounds):
         self.n = n
         self.floor = floor
         self.weight = np.broadcast_to(weight, n_items)
-        self._strata = strata
+        self.strata = np.broadcast_to(strata, n_items)
         self._one_each = 2 * n <= n_items
         self._draws, self._mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = np.ceil(len(self._draws) * (np.arange(rounds + 1) / rounds) ** 1.5)
@@ -152,7 +152,7 @@ class SequentialStratification(Rounds):
         g = self.forecast.predict(self.items, self.observed)
         is_open = self.cell < 0
         n_open = is_open.sum(axis=1)[:, None]
-        place = np.where(is_open, self._strata + g + self._jitter, np.inf)
+        place = np.where(is_open, self.strata + g + self._jitter, np.inf)
         order = np.argsort(place, axis=1)[:, : n_open.max()]
         if not self._one_each:
             return order, n_open, np.zeros(order.shape), np.ones(order.shape)

@@ -513,8 +513,10 @@ class EvaluationSession:
             content = json.loads(text)
             if content["format"] == FORMAT:
                 _check_sums(content)
-            else:
+            elif content["format"] in OLDER:
                 content = OLDER[content["format"]](content, source_scores)
+            else:
+                raise ValueError("its format is of another version: finish it with that one")
             session = cls.from_dict(content, source_scores)
         except (
             ArithmeticError,
