@@ -22,7 +22,7 @@ from .compare import (
     rank_models,
     smallest_difference,
 )
-from .readers import MISSING, among, per_task, read_any, read_results
+from .readers import among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_text
 
 __all__ = ["main"]
@@ -393,7 +393,7 @@ OPTIONS = {
     "--metric": {"help": "which metric to read, where logs hold several"},
     "--filter": {"help": "which filter of lm-evaluation-harness to read, where there are more"},
     "--missing": {
-        "choices": MISSING,
+        "choices": ["error", "drop", "drop-models", "keep"],
         "help": "scores that sources lack: drop the items, or the models, or keep them all",
     },
     "--same-items": {
@@ -468,6 +468,10 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _print_warning
         try:
             content, words = args.run(args)
+            if args.json or words:
+                print(report.as_json(content) if args.json else words, flush=True)
+        except BrokenPipeError:  # of `| head`, say: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except argparse.ArgumentError as error:
             parser.error(str(error))
         except (*FAULTS, DataUnavailable) as error:
@@ -476,6 +480,4 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("stopped: what was recorded is kept; the same command goes on", file=sys.stderr)
             return 130
-    if args.json or words:
-        print(report.as_json(content) if args.json else words)
     return 0
