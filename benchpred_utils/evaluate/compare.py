@@ -30,9 +30,10 @@ POWER = float(ndtri(0.975) + ndtri(0.8))  # standard errors that are detected wi
 
 PAIRED = "{:.4g}% interval of Tango, made for a number of items fixed before the first result"
 SHIFTED = "95% interval of the accuracy of one, less the known accuracy of the other"
-SEPARATE = "95% interval from those of two accuracies: each model has items of its own"
-TOO_FEW = "no interval: it takes three items"
-OWN_ITEMS = "run B on the items of A's session: the standard error is smaller by 8 to 22%"
+SEPARATE = (
+    "95% interval from those of two accuracies; each model has items of its own, which makes the "
+    "standard error 8 to 22% larger than B on A's items"
+)
 NO_COLUMN = (
     "B's session has not seen A's scores: where the two are nearly the same model, one begun with "
     "reference= is far more precise"
@@ -164,14 +165,12 @@ def rank_models(
     pairs["p"] = np.maximum.accumulate(pairs["p"] * np.arange(len(pairs), 0, -1)).clip(upper=1)
     models = pd.DataFrame.from_dict(accuracy, orient="index", columns=Estimate._fields)
     models["on_items"] = [_filled(drawn, known[name], 0.0).mean() for name in models.index]
-    b_wins = pairs[pairs["lower"] > 0]
-    a_wins = pairs[pairs["upper"] < 0]
-    lost, won = (
-        pd.concat([b_wins[of_b], a_wins[of_a]]).value_counts().reindex(models.index, fill_value=0)
-        for of_b, of_a in ("ab", "ba")
-    )
-    models["best_rank"] = 1 + lost
-    models["worst_rank"] = len(models) - won
+    b_better = pairs["lower"] > 0
+    a_better = pairs["upper"] < 0
+    lost = pd.concat([pairs["a"][b_better], pairs["b"][a_better]]).value_counts()
+    won = pd.concat([pairs["b"][b_better], pairs["a"][a_better]]).value_counts()
+    models["best_rank"] = 1 + lost.reindex(models.index, fill_value=0)
+    models["worst_rank"] = len(models) - won.reindex(models.index, fill_value=0)
     return Ranking(models.sort_values(["on_items", "value"], ascending=False), pairs)
 
 
