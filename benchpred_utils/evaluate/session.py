@@ -22,7 +22,7 @@ from ..backend import asarray
 from ..designs import budget_items
 from ..forecast import WorkingModel, misfit, predict, working_model
 from ..intervals import ess_of_width
-from ..methods import METHODS, RECOMMENDED, Draw, Method, OneRound, begin
+from ..methods import METHODS, RECOMMENDED, Draw, OneRound, begin
 from ..scores import Scores
 from ..sequences import SequentialDraws
 from ..sequential import Rounds
@@ -124,7 +124,7 @@ class EvaluationSession:
         with self._turn(path):
             pass
 
-    def _set_up(self, settings: dict) -> None:
+    def _set_up(self, settings):
         self.results = {}  # so far, by item
         self.path = None
         self.origin = None  # what the caller wants the file to say of the sources
@@ -176,7 +176,7 @@ class EvaluationSession:
         return [name for name in self._asked if name not in self.results]
 
     @property
-    def _asked(self) -> list[str]:
+    def _asked(self):
         items, observed = self._rounds.items[0], self._rounds.observed[0]
         return self.source.items[items[len(observed) :]].tolist()
 
@@ -194,7 +194,7 @@ class EvaluationSession:
             self.results = self._checked_results(*_paired(items, results))
             self._go_on()
 
-    def _go_on(self) -> None:
+    def _go_on(self):
         """Ask for the next round where one is complete."""
         while self._asked and not self.next_items():
             rounds = self._copied()  # an interruption leaves the session as it was
@@ -203,26 +203,24 @@ class EvaluationSession:
                 rounds.next_items()
             self._rounds = rounds
 
-    def _scores(self, names: list[str], failed: float) -> np.ndarray:
+    def _scores(self, names, failed):
         """(1, n) the results, and `failed` for those that there are not."""
         results = [self.results[name] for name in names]
         return np.array([[failed if result is None else result for result in results]])
 
-    def _checked_results(self, items: list, results: list) -> dict[str, float | None]:
+    def _checked_results(self, items, results):
         found = dict(self.results)
         asked = set(self._asked)
-        for name, result in zip(map(str, items), results):
+        for name, result in zip(items, results):
             if name not in found and name not in asked:
                 is_known = name in self.source.items
                 known = "was not asked for" if is_known else "is not in the source scores"
                 raise ValueError(f"item {name} {known}; next_items() says which items to run")
             number = _checked_result(name, result)
-            before = found.get(name)
-            if before not in (None, number):
-                now = "none" if number is None else f"{number:g}"
+            if found.get(name) not in (None, number):
                 raise ValueError(
-                    f"item {name} has the result {before:g} already; it can't be {now} too: leave "
-                    "it out, or begin another session for another run"
+                    f"item {name} has the result {found[name]:g} already; it can't be {result} too:"
+                    " leave it out, or begin another session for another run"
                 )
             found[name] = number
         return found
@@ -255,25 +253,26 @@ class EvaluationSession:
         between these two and the interval spans both.  Each is exact for the items drawn: how they
         were drawn never depends on what is read into those that failed.
         """
-        found = {score: self._found(self._read_as(score)) for score in FAILED["open"]}
+        found = [self._found(self._read_as(score)) for score in (0, 1)]
         readings = [found[score] for score in _checked_failed(failed)]
-        *numbers, interval = zip(*readings)
-        value, lower, upper, ess, imputed = (np.array(row, dtype=float) for row in numbers)
-        ends = lower.min(), upper.max()
-        numbers = map(float, (value.mean(), *ends, ess.min(), imputed.mean()))
-        value, lower, upper, ess, imputed = numbers
+        value, lower, upper, ess, imputed, interval = zip(*readings)
+        lower, upper = float(min(lower)), float(max(upper))
         return SessionEstimate(
-            value,
+            float(np.mean(value)),
             lower,
             upper,
             len(self.results),
-            ess,
+            float(min(ess)),
             interval[0],
-            imputed,
+            float(np.mean(imputed)),
             tuple(self._warnings(lower, upper, failed)),
-            list(self.results.values()).count(None),
-            tuple(float(reading[0]) for reading in found.values()),
+            self._n_failed,
+            tuple(float(reading[0]) for reading in found),
         )
+
+    @property
+    def _n_failed(self):
+        return list(self.results.values()).count(None)
 
     def estimate_by(
         self,
@@ -293,10 +292,11 @@ class EvaluationSession:
         items, n_items = rounds.items[0], self.source.n_items
         none = np.zeros((1, 0))
         g = predict(self._model, none.astype(int), none)[0]
-        q, cell = np.full(n_items, len(items) / n_items), 0 * items
+        q = np.full(n_items, len(items) / n_items)
+        cell = 0 * items
         if self._in_rounds:
             q = rounds.q[0]
-            if rounds.g.any():  # one draw from each cell
+            if 2 * len(items) <= n_items:  # one from each cell
                 g = rounds.g[0]
             else:
                 cell = rounds.cell[0, items]
@@ -308,7 +308,7 @@ class EvaluationSession:
         whole = PartEstimate(*self.estimate(failed)[:4], n_items)
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
-    def _read_as(self, failed: float) -> Rounds:
+    def _read_as(self, failed):
         """The rounds, with the score `failed` for items that have no result."""
         rounds = self._rounds
         t = rounds.observed.shape[1]
@@ -320,22 +320,21 @@ class EvaluationSession:
             read.observed = observed
             return read
         drawn, read = self._begun(), self._begun()
-        while drawn.observed.shape[1] < t:  # what the bets were on, as it was drawn
-            now = slice(drawn.items.shape[1], None)
+        while drawn.observed.shape[1] < t:  # the bets on what was drawn, and as it was drawn
             drawn.next_items()
-            now = slice(now.start, drawn.items.shape[1])
-            read.items, read.g, read.weight = drawn.items, drawn.g, drawn.weight
+            now = slice(drawn.observed.shape[1], drawn.items.shape[1])
+            vars(read).update(items=drawn.items, g=drawn.g, weight=drawn.weight)
             drawn.record(rounds.observed[:, now])
             read.record(observed[:, now])
         if not np.array_equal(drawn.items, rounds.items[:, :t]):
             raise ValueError("the sources have changed on the way: what failed counts as wrong")
         return read
 
-    def _copied(self) -> Rounds:
+    def _copied(self):
         """A copy of the rounds, but of what was learned."""
         return copy.deepcopy(self._rounds, {id(self._learned): self._learned})
 
-    def _found(self, rounds: Rounds) -> tuple:
+    def _found(self, rounds):
         """The value, lower, upper, ess, the mean with forecasts, and words of the interval."""
         imputed = rounds.imputed()[0]
         n, n_items = rounds.observed.size, self.source.n_items
@@ -357,7 +356,7 @@ class EvaluationSession:
             imputed = (seen + forecast) / n_items
         return imputed, seen / n_items, (seen + n_items - n) / n_items, np.nan, imputed, CERTAIN
 
-    def _interval(self, is_none: bool) -> str:
+    def _interval(self, is_none):
         label = self._method.label
         if is_none:
             return f"no interval: {label} gives none"
@@ -366,14 +365,13 @@ class EvaluationSession:
         drawn = UNIFORM if self._method.stream == "uniform" else "these items are those it drew"
         return f"95% interval of {label}: it holds if {drawn}"
 
-    def _warnings(self, lower: float, upper: float, failed: str) -> Iterator[str]:
+    def _warnings(self, lower, upper, failed):
         accuracy, observed = self.source.accuracy, self._rounds.observed
         best, worst = accuracy.max(), accuracy.min()
         n = self._settings["budget"]
-        n_failed = list(self.results.values()).count(None)
-        if n_failed:
+        if self._n_failed:
             yield (
-                f"{n_failed} of the {len(self.results)} items run have no result; they are "
+                f"{self._n_failed} of the {len(self.results)} items run have no result; they are "
                 f"{'left' if failed == 'open' else 'counted as'} {failed}"
             )
         if n and not self.done:
@@ -423,24 +421,23 @@ class EvaluationSession:
                 parts = {name: _dumped(part) for name, part in self.to_dict().items()}
                 parts["checksums"] = _dumped({name: _checksum(parts[name]) for name in CHECKED})
                 text = ", ".join(f'"{name}": {part}' for name, part in parts.items())
-                self._saved[os.path.abspath(path)] = "{" + text + "}"
-                write_text(path, "{" + text + "}")
+                text = "{" + text + "}"
+                write_text(path, text)
+                self._saved[os.path.abspath(path)] = text
 
-    def _merge(self, path: str | Path | None) -> None:
+    def _merge(self, path):
         """Take in what another process has saved."""
         if path is None or not Path(path).exists():
             return
         known = self._saved.get(os.path.abspath(path))
-        text = Path(path).read_text(encoding="utf-8")
         if known is None:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        if text == known:
+        if Path(path).read_text(encoding="utf-8") == known:
             return
         other = self.resume(path, self.source)
-        n = min(len(each._rounds.items[0]) for each in (self, other))
-        if (self._rounds.items[:, :n] != other._rounds.items[:, :n]).any():
+        if any(mine != its for mine, its in zip(self._rounds.items[0], other._rounds.items[0])):
             raise ValueError(f"{path} holds another session by now; save(path) in another file")
         new = {k: v for k, v in self.results.items() if v is not None or k not in other.results}
         self.results = other._checked_results(list(new), list(new.values()))
@@ -476,30 +473,26 @@ class EvaluationSession:
         session._learn(source)
         session.origin = content.get("sources")
         _check_draw(content["draw"], source.n_items)
-        session._restore(content["draw"], content["results"])
+        session._rounds = session._restored(content["draw"])
+        for name, result in content["results"].items():
+            session.results[name] = _checked_result(name, result)
+        names = source.items[session._rounds.items[0]].tolist()
+        observed = session._rounds.observed[0]
+        seen = session._scores(names[: len(observed)], 0)[0]
+        differ = (seen != observed) & (observed != 0)  # 0: it had failed, and has a result now
+        if differ.any() or not session.results.keys() <= set(names):
+            raise ValueError("its items, scores and results do not agree")
+        session._go_on()
         return session
 
-    def _restored(self, state: dict) -> Rounds:
+    def _restored(self, state):
         if self._in_rounds:
             rounds = self._begun()
         else:
-            reading = state["reading"] if "reading" in state else self._rounds.draws.reading
-            draws = Draw(asarray(state["items"]), tuple(map(asarray, reading)))
+            draws = Draw(asarray(state["items"]), tuple(map(asarray, state["reading"])))
             rounds = OneRound(self._method, self._learned, draws)
         rounds.restore(state)
         return rounds
-
-    def _restore(self, state: dict, results: dict[str, float | None]) -> None:
-        self._rounds = self._restored(state)
-        items, observed = self._rounds.items[0], self._rounds.observed[0]
-        names = self.source.items[items].tolist()
-        for name, result in results.items():
-            self.results[name] = _checked_result(name, result)
-        seen = self._scores(names[: len(observed)], 0.0)[0]
-        differ = (seen != observed) & (observed != 0)  # 0: it had failed, and has a result now
-        if differ.any() or not self.results.keys() <= set(names):
-            raise ValueError("its items, scores and results do not agree")
-        self._go_on()
 
     @classmethod
     def resume(cls, path: str | Path, source_scores: Scores) -> "EvaluationSession":
@@ -511,12 +504,14 @@ class EvaluationSession:
         try:
             text = Path(path).read_text(encoding="utf-8")
             content = json.loads(text)
-            if content["format"] == FORMAT:
+            form = content["format"]
+            if form == "one round":  # a list of items only, in order of drawing
+                begun = one_round(source_scores, content["items"])
+                content = begun.to_dict() | {"sources": content["sources"]}
+            elif form == FORMAT:
                 _check_sums(content)
-            elif content["format"] in OLDER:
-                content = OLDER[content["format"]](content, source_scores)
-            else:
-                raise ValueError("its format is of another version: finish it with that one")
+            elif form != 3:  # which had no checksums
+                raise ValueError(f"its format, {form}, is of another version: finish it with that")
             session = cls.from_dict(content, source_scores)
         except (
             ArithmeticError,
@@ -584,7 +579,7 @@ def write_text(path: str | Path, text: str) -> None:
             left.unlink(missing_ok=True)
 
 
-def _dumped(content: object) -> str:
+def _dumped(content):
     return json.dumps(content, default=methodcaller("tolist"))
 
 
@@ -603,56 +598,14 @@ def _alone(path: str | Path | None) -> Iterator[None]:
         yield
 
 
-# --- formats of the file ---
-
-
-def _second(content: dict, source: Scores) -> dict:
-    """Cells as they were closed, in other rounds, stay; the rest is forecast and cut as now.
-
-    The estimate is as unbiased: no cell depends on numbers that are still to be used.
-    """
-    settings, draw = content["settings"], content["draw"]
-    if settings["method"] == RECOMMENDED and 2 * (settings["budget"] or 0) > source.n_items:
-        raise ValueError(
-            "it was begun with a version that drew more than half of the items in another way: "
-            "finish it with that one"
-        )
-    return content | {"draw": draw | {"known": [range(len(draw["observed"][0]) + 1)]}}
-
-
-def _first(content: dict, source: Scores) -> dict:
-    """There was one method, of ten rounds before they could be chosen."""
-    draw = content["draw"]
-    uniform = draw.get("uniform")
-    if uniform is None:
-        jitter = 100 * np.array(draw["_jitter"]) + 0.5
-        uniform = np.concatenate([jitter, draw["_offset"], draw["_u"]], axis=1)
-    settings = {"method": RECOMMENDED, "rounds": ROUNDS, "uniform": uniform} | content["settings"]
-    content = content | {"settings": settings, "draw": draw | draw.get("sequence", {})}
-    return _second(content, source)
-
-
-def _one_round(content: dict, source: Scores) -> dict:
-    """It was a list of items only, in order of drawing."""
-    return one_round(source, content["items"]).to_dict() | {"sources": content["sources"]}
-
-
-def _third(content: dict, source: Scores) -> dict:
-    """It had no checksums."""
-    return content
-
-
-OLDER = {3: _third, 2: _second, 1: _first, "one round": _one_round}
-
-
 # --- checks ---
 
 
-def _checksum(text: str) -> str:
+def _checksum(text):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _check_sums(content: dict) -> None:
+def _check_sums(content):
     for name in CHECKED:
         if _checksum(_dumped(content[name])) != content["checksums"][name]:
             raise ValueError(
@@ -660,7 +613,7 @@ def _check_sums(content: dict) -> None:
             )
 
 
-def _check_draw(state: dict, n_items: int) -> None:
+def _check_draw(state, n_items):
     """Files of older formats have no checksums."""
     tops = {"items": n_items - 1, "observed": 1, "g": 1, "q": 1, "known": n_items}
     for name in tops.keys() & state.keys():
@@ -677,13 +630,13 @@ def _check_draw(state: dict, n_items: int) -> None:
 
 
 def _checked_settings(
-    source: Scores,
-    method: str,
-    budget: float | None,
-    precision: float | None,
-    rounds: int | None,
-    tasks: str | None,
-) -> dict:
+    source,
+    method,
+    budget,
+    precision,
+    rounds,
+    tasks,
+):
     if not isinstance(source, Scores):
         raise TypeError(
             f"source_scores must be Scores, which name their items, not {type(source).__name__}"
@@ -695,20 +648,13 @@ def _checked_settings(
             "give either budget, a number of items, or precision, the half-width at which to stop"
         )
     if precision is not None and not 0 < precision < 0.5:
-        raise ValueError(
-            f"precision is {precision}; it must be a half-width between 0 and 0.5, such as 0.03"
-        )
+        raise ValueError(f"precision is {precision}; it must be a half-width between 0 and 0.5")
     if precision is not None and method != RECOMMENDED:
         raise ValueError(f"{method} draws a number of items that is fixed beforehand: give budget")
-    if rounds is not None and precision is not None:
-        raise ValueError(
-            f"rounds is {rounds}, but with a precision the results say how many; leave rounds out"
-        )
-    if rounds is not None and not _takes_rounds(METHODS[method]):
-        raise ValueError(
-            f"rounds is {rounds}, but {method} asks for all items at once, or in rounds of its "
-            "own; leave rounds out"
-        )
+    if rounds is not None and (precision is not None or not _takes_rounds(METHODS[method])):
+        at_once = f"{method} asks for all items at once, or in rounds of its own"
+        why = "with a precision the results say how many" if precision else at_once
+        raise ValueError(f"rounds is {rounds}, but {why}; leave rounds out")
     if tasks not in (None, "items", "mean"):
         raise ValueError(f"tasks is {tasks!r}; it must be 'items' or 'mean', or left out")
     if tasks and (precision or METHODS[method].start is None):
@@ -717,32 +663,40 @@ def _checked_settings(
     if isinstance(rounds, bool) or not isinstance(rounds, Integral) or rounds < 1:
         raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
     n = None if budget is None else budget_items(budget, source.n_items)
-    half_width = precision and float(precision)
-    settings = {"method": method, "budget": n, "precision": half_width, "rounds": int(rounds)}
-    return settings | {"tasks": tasks}
+    return {
+        "method": method,
+        "budget": n,
+        "precision": precision and float(precision),
+        "rounds": int(rounds),
+        "tasks": tasks,
+    }
 
 
-def _takes_rounds(method: Method) -> bool:
+def _takes_rounds(method):
     return method.start is not None and "rounds" in signature(method.start).parameters
 
 
-def _paired(items: object, results: object) -> tuple[list, list]:
+def _listed(values):
+    return [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+
+
+def _paired(items, results):
     """Lists of items and of their results; one name or one number is a list of one."""
-    names = [items] if isinstance(items, str) or np.ndim(items) == 0 else list(items)
+    names = list(map(str, _listed(items)))
     if isinstance(results, (dict, pd.Series)):
         of_name = pd.Series(results, dtype=object).rename(str)
-        if sorted(of_name.index) != sorted(map(str, names)):
+        if sorted(of_name.index) != sorted(names):
             raise ValueError("the names of the results are not those of the items, each once")
-        return names, of_name[list(map(str, names))].tolist()
-    listed = [results] if isinstance(results, str) or np.ndim(results) == 0 else list(results)
-    if len(names) != len(listed):
+        return names, of_name[names].tolist()
+    results = _listed(results)
+    if len(names) != len(results):
         raise ValueError(
-            f"there are {len(names)} items and {len(listed)} results; one result per item is needed"
+            f"there are {len(names)} items and {len(results)} results; each item needs its own"
         )
-    return names, listed
+    return names, results
 
 
-def _checked_result(name: str, result: object) -> float | None:
+def _checked_result(name, result):
     """The score, or None for an item that has failed."""
     if result is None or result is pd.NA or result is np.ma.masked:
         return None
@@ -760,16 +714,16 @@ def _checked_result(name: str, result: object) -> float | None:
     return number
 
 
-FAILED = {"wrong": (0.0,), "right": (1.0,), "open": (0.0, 1.0)}  # scores read into failed items
+FAILED = {"wrong": [0], "right": [1], "open": [0, 1]}  # the scores that failed items count as
 
 
-def _checked_failed(failed: str) -> tuple[float, ...]:
+def _checked_failed(failed):
     if failed not in FAILED:
         raise ValueError(f"failed is {failed!r}; it must be one of {', '.join(FAILED)}")
     return FAILED[failed]
 
 
-def _fingerprint(source: Scores) -> str:
+def _fingerprint(source):
     """A hash of the source matrix and the names of its items."""
     names = "\0".join(source.items.tolist())
     digest = hashlib.sha256(f"{source.values.shape}{names}".encode())
