@@ -108,13 +108,12 @@ def estimate(args: Args) -> Said:
     results = _results(args, args.results, source)
     session = session or one_round(source, in_any_order(results))
     found = _recorded(session, results, args.failed)
-    answered = [results.get(name) is not None for name in source.items.tolist()]
-    note = None if args.session else missing_note(source, answered)
-    first = f"note: {note}; `items` draws one\n" if note else ""  # before any number
+    if not args.session:
+        _warn_of_a_choice(args.results[0], results, source)
     parts = session.estimate_by(args.by, args.failed or "wrong") if args.by else None
     again = f"benchpred items --session {args.session}"
-    words = first + report.estimate_words(found, session, again) + report.parts_words(parts)
-    return report.estimate_content(found, parts, session) | {"missing": note}, words
+    words = report.estimate_words(found, session, again) + report.parts_words(parts)
+    return report.estimate_content(found, parts, session), words
 
 
 def compare(args: Args) -> Said:
@@ -122,6 +121,9 @@ def compare(args: Args) -> Said:
     session = _resumed(args) if args.session else None
     source = session.source if session else _read(args)
     runs = {path: _results(args, [path], source) for path in args.results}
+    if source and not session:
+        for path, results in runs.items():
+            _warn_of_a_choice(path, results, source)
     failed = args.failed or "error"
     n_items = source.n_items if source else args.of
     if session and session.reference and not runs:
@@ -130,16 +132,17 @@ def compare(args: Args) -> Said:
         names = [session.reference, args.session]
         return found._asdict(), report.comparison_words(found, names)
     if len(runs) + bool(session) > 2:
-        ranking = rank_models(runs, session, n_items=n_items, failed=failed)
+        name = args.session or "A"
+        ranking = rank_models(runs, session, n_items=n_items, name=name, failed=failed)
         frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
         content = {name: frame.to_dict("list") for name, frame in frames.items()}
         return content, report.ranking_words(ranking)
-    a, *others = ([session] if session else []) + [*runs.values()]
-    if not others:
+    models = ({args.session: session} if session else {}) | runs
+    if len(models) < 2:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    found = compare_models(a, *others, source_scores=source, n_items=n_items, failed=failed)
-    names = [*([args.session] if session else []), *runs]
-    return found._asdict(), report.comparison_words(found, names)
+    a, b = models.values()
+    found = compare_models(a, b, source_scores=source, n_items=n_items, failed=failed)
+    return found._asdict(), report.comparison_words(found, [*models])
 
 
 def page(args: Args) -> Said:
@@ -298,6 +301,13 @@ def _export(session: EvaluationSession, file: str, path: str, text: str) -> None
 def _results(args: Args, paths: list[str], source: Scores | None) -> dict[str, float]:
     results = read_results(paths, *_choice(args), args.sources or (), args.same_items)
     return (results if source is None else among(results, source.items)).to_dict()
+
+
+def _warn_of_a_choice(path: str, results: dict[str, float], source: Scores) -> None:
+    """Say, before any number is, that the items were not drawn at random."""
+    note = missing_note(source, [results.get(name) is not None for name in source.items.tolist()])
+    if note:
+        warnings.warn(f"{path}: {note}; `items` draws one", stacklevel=2)
 
 
 def _recorded(

@@ -151,10 +151,10 @@ def test_without_a_session(run, tables):
     )
     everything = pd.read_csv("all.csv")
     everything.head(20).to_csv("first.csv", index=False)
-    assert "no random sample" in run("estimate first.csv --sources sources.csv")[1]
+    assert "no random sample" in run("estimate first.csv --sources sources.csv")[2]
     everything.sample(20, random_state=1).to_csv("some.csv", index=False)
-    code, said, _ = run("estimate some.csv --sources sources.csv")
-    assert code == 0 and "20 of 60 items" in said and "no random sample" not in said
+    code, said, notes = run("estimate some.csv --sources sources.csv")
+    assert code == 0 and "20 of 60 items" in said and "no random sample" not in notes
     assert run("estimate some.csv --sources sources.csv")[1] == said
 
 
@@ -373,7 +373,7 @@ def test_several_models(run, two):
     code, said, _ = run("compare other.csv third.csv --session s.json")
     assert code == 0 and "of 3 pairs are told apart" in said and "third.csv" in said
     found = json.loads(run("compare other.csv third.csv --session s.json --json")[1])
-    assert len(found["pairs"]["p"]) == 3 and found["models"]["index"][0] == "A"
+    assert len(found["pairs"]["p"]) == 3 and found["models"]["index"][0] == "s.json"
 
 
 def test_a_session_with_a_reference(run, two):
