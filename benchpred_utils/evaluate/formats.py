@@ -23,8 +23,8 @@ class Entry(NamedTuple):
     repeat: str  # which of several answers to the item
     filter: str  # "" where a version did not write it
     scores: dict  # by metric; empty where the item has no answer
-    file: object
-    place: str
+    file: object = None
+    place: str = ""
 
 
 class Format(NamedTuple):
@@ -42,28 +42,38 @@ class Format(NamedTuple):
     path: str = r".*/(?P<model>[^/]+)/(?P<task>[^/]+)\.\w+"  # what fields it says
 
 
-def entries_of(format, file, place, record):
-    """The Entries of a record; raises ValueError where it is not as the format has it."""
+def entries_of(format, file, records):
+    """The Entries of a file; raises ValueError, with the place, where a record is otherwise."""
     path = re.fullmatch(format.path, file.resolve().as_posix())
-    for answer in format.answers(record, file):
-        said = defaultdict(str, path.groupdict() if path else {})
-        said.update(pair for pair in _flat(answer) if pair[1] is not None)
-        for field in re.findall(r"%\((.*?)\)", format.item):
-            if not isinstance(said[field], str | int | float) or said[field] == "":
-                raise ValueError(f"{field} is {said[field]!r}")
-        found = ((re.fullmatch(format.scores, name), score) for name, score in _flat(answer))
-        scores = {"/".join(filter(None, name.groups())): score for name, score in found if name}
-        yield Entry(
-            format.model % said,
-            format.task % said,
-            format.item % said,
-            None if format is TABLE else format.question % said,
-            format.repeat % said,
-            said.get("filter", "none"),
-            {} if said["error"] else scores,
-            file,
-            place + said["column"],
-        )
+    known = path.groupdict() if path else {}
+    for place, record in records.items():
+        try:
+            if format is TABLE:
+                yield from _table(file, place, record)
+            else:
+                for answer in format.answers(record, file):
+                    yield _entry(format, known, answer)._replace(file=file, place=place)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{file}, {place}: {error} ({type(error).__name__}), which is not as {format.name} "
+                "writes it"
+            ) from None
+
+
+def _entry(format, known, answer):
+    flat = dict(_flat(answer))
+    said = defaultdict(str, known)
+    said.update({name: value for name, value in flat.items() if value is not None})
+    for field in re.findall(r"%\((.*?)\)", format.item):
+        if not isinstance(said[field], str | int | float) or said[field] == "":
+            raise ValueError(f"{field} is {said[field]!r}")
+    found = [(re.fullmatch(format.scores, name), flat[name]) for name in flat]
+    scores = {"/".join(filter(None, name.groups())): score for name, score in found if name}
+    texts = format.model, format.task, format.item, format.question, format.repeat
+    model, task, item, question, repeat = (text % said for text in texts)
+    scores = {} if said["error"] else scores
+    kind = str(said.get("filter", "none"))
+    return Entry(model, task, item, question, repeat, kind, scores)
 
 
 def _flat(record, prefix=""):
@@ -183,10 +193,7 @@ def _is_plain(record):
 
 def _beside(file, name):
     file = file.with_name(name)
-    content = json_of(file.read_bytes()) if file.exists() else {}
-    if content is None:
-        raise ValueError(f"{name} is not JSON as it was written")
-    return content
+    return json_of(file.read_bytes()) or {} if file.exists() else {}
 
 
 ALIASES = {"id": "item", "question_id": "item", "item_id": "item", "correct": "score"}
@@ -194,21 +201,29 @@ ALIASES |= {"is_correct": "score", "model_name": "model", "model_id": "model"}
 NO_NAMES = ("", "index", "unnamed: 0")  # of a column that only counts rows
 
 
-def _table(record, file):
+def _table(file, place, record):
     """Long: model, item, score, perhaps domain; else a row per model, or per item if it says so."""
     plain = {name.strip().lower(): value for name, value in record.items()}
     known = {ALIASES.get(name, name): value for name, value in plain.items()}
     if known.keys() >= {"score", "item"} or known.keys() <= {"model", "item", "domain"}:
-        if len(known) < len(record):
-            raise ValueError(f"two columns have one name: {', '.join(record)}")
-        return [{"score": None} | known]
-    first = "model" if "model" in plain else next(iter(plain))
-    one, others = ("item", "model") if first == "item" else ("model", "item")
-    return [
-        {one: plain[first], others: name, "score": score, "column": f", column {name}"}
-        for name, score in record.items()
-        if name.strip().lower() not in (first, *(NO_NAMES if first == "model" else ()))
-    ]
+        if len(known) < len(record) or known["item"] in ("", None):
+            raise ValueError(f"no item, or two columns of one name: {', '.join(record)}")
+        model, domain = known.get("model"), known.get("domain") or ""
+        cells = [(file.stem if model is None else model, known["item"], known.get("score"), "")]
+    else:
+        first = "model" if "model" in plain else next(iter(plain))
+        others = first, *(NO_NAMES if first == "model" else ())
+        domain = ""
+        cells = [
+            (plain[first], name, score, f", column {name}")
+            for name, score in record.items()
+            if name.strip().lower() not in others
+        ]
+        if first == "item":
+            cells = [(name, item, *rest) for item, name, *rest in cells]
+    for model, item, score, column in cells:
+        score = {"": score}
+        yield Entry(f"{model}", domain, f"{item}", None, "", "", score, file, place + column)
 
 
 # --- the formats: the first whose marks are in a file's first record reads it ---
@@ -236,16 +251,7 @@ LM_EVAL = Format(
     path=r".*/(?P<model>(?!samples_)[^/]+__[^_/]*(?=_)|[^/]+(?=/))[_/](?:samples_)?(?P<task>[^/]+?)"
     r"(?:_\d{4}-\d\d-\d\dT[\d.:-]+?)?(?:_write_out_info)?\.jsonl?(?:\.gz)?",
 )
-TABLE = Format(
-    "tables",
-    set(),
-    _table,
-    "%(model)s",
-    "%(domain)s",
-    "%(item)s",
-    "(score)",
-    path=r".*/(?P<model>[^/]+)\.\w+",
-)
+TABLE = Format("tables", set(), None, "", "", "", "")
 SUBJECTS = (
     "(?:biology|business|chemistry|computer[ _]science|economics|engineering|health|history|law|"
     "math|other|philosophy|physics|psychology)(?:_result)?"

@@ -6,7 +6,6 @@ is here makes a matrix of it: scores are numbers in [0, 1], and an item is one q
 
 import re
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,6 @@ __all__ = [
     "read_results",
     "read_scores",
 ]
-
-Paths = str | Path | Iterable[str | Path]
-Name = str | dict[str, str] | None  # of a metric or a filter: for all tasks, or by task
 
 NUMBER = re.compile(r"[-+.0-9e]+")  # what else float() takes, 1_0 say, is no score
 NUMBERS = {"true": 1.0, "false": 0.0}
@@ -79,16 +75,11 @@ def read_helm(folders, metric=None, missing="error") -> Scores:
 
 
 def read_any(
-    paths: Paths,
-    metric: Name = None,
-    filter: Name = None,
-    missing="error",
-    same_items=False,
-    formats=FORMATS,
+    paths, metric=None, filter=None, missing="error", same_items=False, formats=FORMATS
 ) -> Scores:
     """The Scores in files of any of the FORMATS, told apart by content, or in folders of logs.
 
-    `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
+    `paths` is one, a list, {model: path or paths}, or has "model=path" in it.  `metric` and `filter` are names for all tasks, or {task: name}; they must be said where a task
     has several.  `missing`, for scores that are not there: "error"; "drop" the items that some
     model lacks, or "drop-models", both with a warning that says what is left; "keep" them, NaN.
     Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
@@ -99,9 +90,7 @@ def read_any(
     return _scores(rows, missing, found[0][1].stem)
 
 
-def read_results(
-    paths: Paths, metric: Name = None, filter: Name = None, sources: Paths = (), same_items=False
-) -> pd.Series:
+def read_results(paths, metric=None, filter=None, sources=(), same_items=False) -> pd.Series:
     """The scores of one model on any of the items: a Series by item, whose name is the model's.
 
     It holds None, with a warning, where a file has an item without a score: it was not answered.
@@ -118,8 +107,8 @@ def read_results(
     models = rows["model"].unique()
     if len(models) > 1:
         raise ValueError(
-            f"{named(files)}: results are of one model, but {len(models)} were found: "
-            f"{named(models)}; give the files of one model"
+            f"{named(rows['file'].unique())}: results are of one model, but {len(models)} were "
+            f"found: {named(models)}; give the files of one model"
         )
     scores = _matrix(rows).iloc[0]
     empty = scores[scores.isna()].index
@@ -156,8 +145,8 @@ def among(results, items) -> pd.Series:
     return results[results.index.isin(items)]
 
 
-def per_task(text: str | None) -> Name:
-    """What an option names: "acc" for all tasks; "task=acc,other=exact_match" for these tasks."""
+def per_task(text):
+    """What an option names: "acc" for all tasks, {task: name} of "task=acc,other=exact_match"."""
     if "=" not in (text or ""):
         return text
     return dict(part.strip().rsplit("=", 1) for part in text.split(","))
@@ -193,47 +182,12 @@ def _entries(listed, formats=FORMATS):
             raise ValueError(f"{path} holds no log; {_read_are(formats)}")
         if path.is_dir():
             new.sort(key=_in_order)
-        for entry in new:
-            model, item = printable(name or entry.model, np.inf), printable(entry.item, np.inf)
-            entries.append(entry._replace(model=model, item=item))
+        entries += [entry._replace(model=name) for entry in new] if name else new
     return entries
 
 
 def _in_order(entry):
     return entry.task, len(entry.item), entry.item  # 7 before 10
-
-
-def _read(file, formats, is_named):
-    """The entries of a file of a known format; of another none, or an error where it is named."""
-    records = records_of(file)
-    place, first = next(iter(records.items()), ("", {}))
-    known = [format for format in formats if format.marks <= first.keys()]
-    is_flat = not any(isinstance(value, dict | list) for value in first.values())
-    if known[:1] == [TABLE] and not (is_flat and is_named):
-        known = []
-    if not known and (is_named or file.name.startswith("samples_")):
-        kind = "a table" if place.startswith("row") else "JSON, but not a table"
-        raise ValueError(
-            f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
-        )
-    found = []
-    for format in known[:1]:
-        for place, record in records.items():
-            try:
-                found += entries_of(format, file, place, record)
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{file}, {place}: {error} ({type(error).__name__}), which is not as "
-                    f"{format.name} writes it"
-                ) from None
-    # Filters without names are passes over all items, one after the other: they are 1, 2, ...
-    items = [entry.item for entry in found]
-    n = len(set(items))
-    passes = len(items) > n == len(set(items[:n])) and items[n] == items[0]
-    for number, entry in enumerate(found):
-        if not entry.filter:
-            found[number] = entry._replace(filter=f"{1 + number // n}" if passes else "none")
-    return found
 
 
 def _read_are(formats):
@@ -244,6 +198,34 @@ def _read_are(formats):
     )
 
 
+def _read(file, formats, is_named):
+    """The entries of a file of a known format; of another none, or an error where it is named."""
+    records = records_of(file)
+    first = next(iter(records.values()), {})
+    is_table = is_named and not any(isinstance(cell, dict | list) for cell in first.values())
+    for format in formats:
+        if format.marks <= first.keys() and (is_table or format is not TABLE):
+            found = list(entries_of(format, file, records))
+            return found if format is TABLE else _with_filters(found)
+    if is_named or file.name.startswith("samples_"):
+        kind = "a table" if "row 2" in records else "JSON, but not a table"
+        raise ValueError(
+            f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
+        )
+    return []
+
+
+def _with_filters(found):
+    """Filters without names, passes over all items one after the other, are called 1, 2, ..."""
+    items = [entry.item for entry in found]
+    n = len(set(items))
+    passes = len(items) > n == len(set(items[:n])) and items[n] == items[0]
+    for number, entry in enumerate(found):
+        if not entry.filter:
+            found[number] = entry._replace(filter=f"{1 + number // n}" if passes else "none")
+    return found
+
+
 # --- from entries to rows: which filter and which metric ---
 
 
@@ -252,23 +234,24 @@ def _scored(entries, metric, filter, same_items):
     filters = _chosen("filter", filter, [(entry, {entry.filter: 0}) for entry in entries])
     entries = [entry for entry in entries if entry.filter == filters[entry.task]]
     metrics = _chosen("metric", metric, [(entry, entry.scores) for entry in entries])
-    found, sizes = [], {}
+    scores, sizes = [], {}
     for entry in entries:
         name = metrics[entry.task]
         score = entry.scores.get(name) if entry.scores else ""
-        repeats = score if isinstance(score, list) else [score]
-        size = len(repeats) if repeats is score else None
+        size = len(score) if isinstance(score, list) else 0
         if entry.scores and name not in entry.scores:
             raise ValueError(f"{entry.file}, {entry.place} has no {name}; run the task again")
-        if _is_part(name, score) or sizes.setdefault((entry.task, size is None), size) != size:
+        if _is_part(name, score) or size != (size and sizes.setdefault(entry.task, size)):
             raise ValueError(
                 f"{entry.file}, {entry.place}: {name} is {score!r:.80}, which is no score of the "
                 "item: a harness makes it of all items together, or scored nothing "
                 "(predict_only); choose another metric"
             )
-        numbers = pd.Series([_number(entry, repeat) for repeat in repeats])
-        found.append(entry._replace(scores=numbers.mean()))
-    rows = pd.DataFrame(found, columns=Entry._fields).rename(columns={"scores": "score"})
+        numbers = [_number(entry, repeat) for repeat in (score if size else [score])]
+        scores.append(pd.Series(numbers).mean() if size else numbers[0])
+    rows = pd.DataFrame(entries, columns=Entry._fields).assign(score=scores)
+    for names in ("model", "item"):
+        rows[names] = [printable(name, np.inf) for name in rows[names]]
     _check_questions(rows, same_items)
     return _once(rows)
 
@@ -300,13 +283,10 @@ def _chosen(what, wanted, entries):
         )
         (unclear if task in wanted or len(likely) > 1 else unmet).append(says)
         taken[task] = likely[0]
-    if (
-        unclear
-        or wanted.get(None)
-        and len(unmet) == len(found)
-        and entries[0][0].question is not None
-    ):
-        raise ValueError("\n".join(unclear or unmet))
+    if len(unmet) == len(found) and name and "" not in names:  # no task has the one for all
+        unclear += unmet
+    if unclear:
+        raise ValueError("\n".join(unclear))
     return taken
 
 
@@ -391,22 +371,23 @@ def _matrix(rows):
 def _scores(rows, missing, name):
     matrix = _matrix(rows)
     lacks = matrix.isna()
-    complete = {"drop": ~lacks.any(), "drop-models": ~lacks.any(axis=1)}
-    if missing not in ("error", "keep", *complete):
-        raise ValueError(f"missing is {missing!r}; use 'error' or 'keep', {' or '.join(complete)}")
+    kept = {
+        "error": matrix[:0],
+        "keep": matrix,
+        "drop": matrix.dropna(axis=1),
+        "drop-models": matrix.dropna(),
+    }
+    if missing not in kept:
+        raise ValueError(f"missing is {missing!r}; use one of {', '.join(kept)}")
     domains = rows.groupby("item")["task"].first()[matrix.columns]
-    if missing != "keep" and lacks.any(axis=None):
+    if lacks.any(axis=None):
         says = _what_is_missing(lacks, matrix.mean(), domains, rows)
-        matrix = (
-            matrix.loc[complete["drop-models"]]
-            if missing == "drop-models"
-            else matrix.loc[:, complete["drop"]]
-        )
-        if missing == "error" or min(len(matrix), matrix.shape[1] - 1) < 1:
+        matrix = kept[missing]
+        if matrix.size < 2:
             raise ValueError(says)
-        warnings.warn(
-            f"kept are {len(matrix)} models x {matrix.shape[1]} items: {says}", stacklevel=3
-        )
+        if missing != "keep":
+            size = f"{len(matrix)} models x {matrix.shape[1]} items"
+            warnings.warn(f"kept are {size}: {says}", stacklevel=3)
     for names in matrix.axes:
         longest = max(names, key=len)
         if len(longest) * len(names) > LARGEST:

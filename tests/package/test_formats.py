@@ -139,6 +139,13 @@ def test_a_metric_and_a_filter_per_task(two_tasks):
             read_any(two_tasks, **option)
 
 
+def test_what_is_wanted_of_logs_does_not_concern_tables(two_tasks):
+    table = two_tasks / "t.csv"
+    table.write_text("item,score\nanatomy:1,1\n")
+    results = read_results(table, metric="acc", filter="strict-match", sources=two_tasks)
+    assert results.to_dict() == {"anatomy:1": 1}
+
+
 def test_all_tasks_that_are_not_clear_are_listed(tmp_path):
     for task in ("a", "b"):
         written(tmp_path / NAME.replace("toy", task), lines_of(acc_norm=1.0))
@@ -571,6 +578,7 @@ def test_parquet_with_an_index(tmp_path, index):
     [
         (b'{"doc_id":[1],"acc":1,"metrics":["acc"],"filter":"none"}\n', r"line 1: doc_id is \[1\]"),
         (b'{"doc_id":0,"acc":1}\n{"acc":1}\n', "line 2: doc_id is ''"),
+        (b'{"doc_id":0,"acc":1,"metrics":[[1]]}\n', r"line 1: unhashable type.*TypeError"),
         (b'{"doc_id":0,"acc":1}\n\n{"doc_id":1,"doc_hash":"\xff"}\n', "line 3 can't be read"),
     ],
 )

@@ -92,7 +92,7 @@ def test_domains_of_a_long_table(wide):
         ("model,q1,q2\na,\u0661,1\n", r"row 2, column q1: .*write 0 or 1"),
         ("model,q1,q2\na,-nan,1\n", r"row 2, column q1: .* is -nan, .*write 0 or 1"),
         ("model,q1,q2\n", r"t\.csv can't be read: .*a header and no rows"),
-        ("item,Item,score\nq1,q2,1\n", r"row 2: two columns have one name: item, Item"),
+        ("item,Item,score\nq1,q2,1\n", r"row 2: no item, or two columns of one name: item, Item"),
         (
             "model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\n",
             r"b lacks 2 of 4 items: q1, q2 \(.*t\.csv\)",
