@@ -18,7 +18,11 @@ from .summary import compare, summarise
 __version__ = "0.1.0"
 EVALUATE = (  # names of `evaluate`, which is imported when one of them is used
     "Advice",
+    "Comparison",
     "EvaluationSession",
+    "Ranking",
+    "compare_models",
+    "rank_models",
     "read_helm",
     "read_lm_eval",
     "read_results",

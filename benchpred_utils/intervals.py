@@ -109,3 +109,38 @@ def ess_of_width(value, width, n, n_items):
     variance = (1 - n / n_items) / n * mean * (1 - mean)
     lower, upper = sample_interval(mean, variance, mean, n, n_items, max(n - 1, 1))
     return ((upper - lower) / width) ** 2 if 1e-9 < width < 1 else np.nan
+
+
+def tango_interval(value, discordance, k, df, level=0.95):
+    """The theta that Tango's score test of a mean paired difference keeps: two arrays, or numbers.
+
+    Of n pairs of scores `value` is the mean of d = s_B - s_A, in [-1, 1], `discordance` that of
+    d^2 (at least |value|), and k is 1/(effective number of pairs): (1 - n/N)/n for a simple random
+    sample. df: inf where k is known. With p = (discordance - value)/2, b = (2 - value) theta -
+    discordance and r = (sqrt(b^2 + 8 p theta (1 - theta)) - b)/4, the restricted estimate of the
+    share of items that only A gets right,
+
+        (value - theta)^2 <= t^2 k (2 r + theta (1 - theta)).
+
+    0 is excluded where value^2 > t^2 k discordance, McNemar's test (Tango 1998).
+    """
+    t = float(stdtrit(df, 0.5 + level / 2))
+    p = (discordance - value) / 2
+
+    def keeps(theta):
+        product = theta * (1 - theta)
+        b = (2 - value) * theta - discordance
+        r = (np.sqrt(np.clip(b**2 + 8 * p * product, 0.0, None)) - b) / 4
+        return (value - theta) ** 2 <= t**2 * k * np.clip(2 * r + product, 0.0, None)
+
+    ends = []
+    for end in (-1.0, 1.0):
+        kept = value
+        beyond = end
+        for _ in range(50):
+            middle = (kept + beyond) / 2
+            is_kept = keeps(middle)
+            kept = np.where(is_kept, middle, kept)
+            beyond = np.where(is_kept, beyond, middle)
+        ends.append(kept[()])  # a number where they are numbers
+    return tuple(ends)

@@ -83,8 +83,11 @@ class SequentialStratification(Rounds):
 
     kept = ("items", "observed", "known", "cell", "g", "q")
 
-    def __init__(self, model, uniform, n, rounds=20, floor=0.05):
+    def __init__(self, model, uniform, n, rounds=20, floor=0.05, weight=1.0, strata=0):
         """`uniform` (B, N + 2n): independent uniform numbers, all the randomness there is.
+
+        `weight` (N,) of each item in w, for another mean than that over all items; `strata` (N,),
+        whole numbers: the items of each are next to each other before they are cut into cells.
 
         Raises ValueError on a floor below 0.
         """
@@ -96,6 +99,8 @@ class SequentialStratification(Rounds):
         self.uniform = uniform
         self.one_each = 2 * n <= n_items
         self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
+        self.weight = weight if self.one_each else 1.0
+        self.strata = strata
         self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
         self.ends = np.unique(np.ceil(ends).astype(int))  # rounds grow: at first one learns most
@@ -145,9 +150,10 @@ class SequentialStratification(Rounds):
         jitter = 0.01 * (self.uniform[:, : g.shape[1]] - 0.5)  # items alike in g change places
         is_open = self.cell < 0
         most = is_open.sum(axis=1).max()
-        order = np.argsort(np.where(is_open, g + jitter, 2.0), axis=1)[:, :most]
+        place = np.where(is_open, self.strata + g + jitter, np.inf)
+        order = np.argsort(place, axis=1)[:, :most]
         g = g * self.one_each
-        return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor)
+        return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor) * self.weight
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""

@@ -1,12 +1,12 @@
 """Which method, and how many items: advice measured on some of the user's sources, held out."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Integral
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import chdtrc, ndtr, ndtri
 
 from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
@@ -15,8 +15,9 @@ from ..intervals import sample_interval
 from ..methods import METHODS
 from ..scores import Scores
 from ..sequential import SequentialStratification
+from .parts import tasks_of
 
-__all__ = ["Advice", "half_width", "items_for", "items_to_compare", "recommend"]
+__all__ = ["Advice", "half_width", "items_for", "items_to_compare", "missing_note", "recommend"]
 
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
@@ -71,37 +72,66 @@ def recommend(
     number of items.  The same `rng` (None: seeded with 0) gives the same advice.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
-    _check(source_scores, budget, precision, difference, target, accuracy)
-    scores = source_scores if isinstance(source_scores, Scores) else None
-    n_items = source_scores if scores is None else scores.n_items
-    p = _expected(scores, target, accuracy)
+    n_items = _checked(source_scores, budget, precision, difference, accuracy)
+    values = _sorted(source_scores) if isinstance(source_scores, Scores) else np.empty((0, n_items))
+    m = len(values)
+    quarter = max(m // 4, 1)
+    if target not in ("new", "known"):
+        raise ValueError(f"target is {target!r}; it is 'new', beyond the sources, or 'known'")
+    alike = values[-quarter:] if target == "new" else values
+    p = alike.mean(axis=1) if m and accuracy is None else np.array([accuracy or 0.5])
+    correlation, spread = _shape(alike)
     width = precision or PRECISION
-    fixed = None if budget is None else budget_items(budget, n_items)
-    trial = max(fixed or items_for(width, n_items, p, 1.5), min(10, n_items))
-    rng = np.random.default_rng(0) if rng is None else rng
-    found = _measure(scores, trial, target, rounds, rng)
-    method, gain = "random_sampling", 1.0
-    if found.ess >= WORTHWHILE:
+    n = None if budget is None else budget_items(budget, n_items)
+    trial = max(n or items_for(width, n_items, p, 1.5), min(10, n_items))
+    rng = rng or np.random.default_rng(0)
+    by_sources, reasons, ess, method = {}, [], np.nan, "random_sampling"
+    if m > 1:
+        held = np.arange(m)[-quarter:] if target == "new" else rng.permutation(m)[:quarter]
+        found = _measure(values, held, trial, rounds, rng)
+        by_sources = {size: float(np.divide(*found[size].sum(axis=1))) for size in found}
+        misled = by_sources.pop(0)
+        ess = by_sources[m - quarter]
+        each = np.divide(*found[m - quarter])
+        reasons.append(MEASURED.format(quarter, ess, each.min(), each.max(), m - quarter))
+    if ess >= WORTHWHILE:
         method = "sequential_stratification" if rounds else "aipw_cross_fitted"
-        gain = found.ess
-    worth = gain / found.spread
-    n = fixed or items_for(width, n_items, p, worth)
-    reasons = list(_reasons(method, n, n_items, p, worth, found))
-    n_compare = None
-    if difference is not None:  # on the same random items; each model on items of its own
-        same = items_to_compare(difference, p.mean(), found.correlation, n_items, found.spread)
-        own = items_to_compare(difference, p.mean(), 0.0, n_items, 1 / worth)
-        n_compare = min(same, own)
-        reasons.append(
-            f"To tell two models {100 * difference:g} points apart (80% power, 5% level) each must "
-            f"run {same} items, the same random ones for both (correlation "
-            f"{found.correlation:.2f}), or {own} of its own."
-        )
-    warnings = _warnings(n, n_compare or 0, n_items, p.mean(), found)
+    worth = (ess if ess >= WORTHWHILE else 1.0) / spread
+    n = n or items_for(width, n_items, p, worth)
     width = half_width(n, n_items, p, worth)
-    return Advice(
-        method, n, width, found.ess, n_compare, found.by_sources, tuple(reasons), tuple(warnings)
-    )
+    if ess >= WORTHWHILE:
+        reasons.append(UNBIASED.format(misled, 100 * half_width(n, n_items, p, 1 / spread)))
+    reasons.append(EXPECTED.format(p.mean(), 100 * half_width(n, n_items, 0.5, worth)))
+    n_compare = None
+    if difference is not None:
+        n_compare = items_to_compare(difference, p.mean(), correlation, n_items, spread)
+        reasons.append(COMPARE.format(100 * difference, n_compare, correlation))
+    warnings = []
+    if max(n, n_compare or 0) > n_items / 2:
+        warnings.append(MANY.format(max(n, n_compare or 0), n_items))
+    if m < FEW:
+        warnings.append(f"With {m} source{'s' * (m != 1)} little can be measured.")
+    if n * (1 - p.mean()) < 5 and n < n_items:
+        warnings.append(CEILING.format(n * (1 - p.mean())))
+    return Advice(method, n, width, ess, n_compare, by_sources, tuple(reasons), tuple(warnings))
+
+
+MEASURED = (
+    "On {} held out of the sources an item was worth {:.2f} random ones ({:.2f} to {:.2f} for "
+    "single models), learned from {} sources."
+)
+UNBIASED = (
+    "The estimate is unbiased whatever the target is; were the sources to say nothing of it (their "
+    "items shuffled), an item would be worth {:.2f} random ones. A random sample would have "
+    "± {:.1f}."
+)
+EXPECTED = "Expected is an accuracy of {:.2f}; at 0.5 the interval would be ± {:.1f}."
+COMPARE = (
+    "To tell two models {:g} points apart (80% power, 5% level) both must run the same {} items "
+    "(the correlation of their scores: {:.2f})."
+)
+MANY = "That takes {} of {} items: running all of them leaves nothing to estimate."
+CEILING = "Only {:.1f} wrong answers are expected: so near the ceiling the width may vary."
 
 
 # --- closed forms ---
@@ -122,11 +152,9 @@ def half_width(n: int, n_items: int, accuracy: float | Array, ess: float | Array
 
 def items_for(precision: float, n_items: int, accuracy: float | Array, ess: float) -> int:
     """The smallest n whose `half_width` is at most `precision`."""
-
-    def negative(n: int) -> float:
-        return -half_width(n, n_items, accuracy, ess)
-
-    return 1 + bisect_left(range(1, n_items), -precision, key=negative)
+    return 1 + bisect_left(
+        range(1, n_items), -precision, key=lambda n: -half_width(n, n_items, accuracy, ess)
+    )
 
 
 def items_to_compare(
@@ -159,178 +187,114 @@ def items_to_compare(
 # --- measurements ---
 
 
-class _Found(NamedTuple):
-    n_sources: int
-    by_sources: dict[int, float]  # {number of sources: ess}
-    ess: float = np.nan  # with the most sources
-    each: Array = np.empty(0)  # of every model held out
-    misled: float = np.nan  # the ess where the sources' items are shuffled
-    correlation: float = 0.0  # of two models' scores over the items
-    spread: float = 1.0  # variance of the scores over p (1 - p): 1 where they are 0 and 1
+def _measure(values, held, n, rounds, rng):
+    """{number of sources: (2, P)}: the variances of two estimates of the P models held out.
 
-
-def _measure(
-    scores: Scores | None, n: int, target: str, rounds: bool, rng: np.random.Generator
-) -> _Found:
-    """What a method with n items gains on sources held out, learned from more or fewer others."""
-    m = 0 if scores is None else scores.n_models
-    if m < 2:
-        return _Found(m, {})
-    values = scores.values[np.argsort(scores.accuracy, kind="stable")]
-    quarter = max(1, m // 4)
-    alike, folds = values[-max(2, quarter) :], [np.arange(m - quarter, m)]
-    if target == "known":
-        alike, folds = values, np.array_split(rng.permutation(m), m // quarter)
-        folds = folds[: 4 if m < FEW else 2]
-    most = m - max(map(len, folds))
-
-    def gains(size: int, order: Array) -> tuple[float, Array]:
-        parts = [_variances(values, fold, order, size, n, rounds, rng) for fold in folds]
-        random, own = np.maximum(np.concatenate(parts, axis=1), 1e-12)
-        return float(random.sum() / own.sum()), random / own
-
-    items = np.arange(values.shape[1])
-    ess, each = gains(most, items)
-    by_sources = {most: ess}
-    for size in (most // 2, most // 4, most // 8):
-        if size > 1:
-            by_sources[size] = gains(size, items)[0]
-    misled = gains(most, rng.permutation(items))[0]
-    return _Found(m, by_sources, ess, each, misled, *_shape(alike))
-
-
-def _shape(values: Array) -> tuple[float, float]:
-    """The correlation of two models' scores, and the variance over p (1 - p)."""
-    p = values.mean(axis=1)
-    variances = values.var(axis=1)
-    variance = variances.sum()
-    pairs = np.sqrt(variances).sum() ** 2 - variance
-    correlation = (values.sum(axis=0).var() - variance) / max(pairs, 1e-12)
-    return correlation, max(variance, 1e-12) / max((p * (1 - p)).sum(), 1e-12)
-
-
-def _variances(
-    values: Array,
-    fold: Array,
-    order: Array,
-    size: int,
-    n: int,
-    rounds: bool,
-    rng: np.random.Generator,
-) -> tuple[Array, Array]:
-    """Of the mean of n random items, and of the method's estimate, for the P models of the fold.
-
-    The method learns from `size` of the others, evenly spread in accuracy, their items in this
-    `order`.
+    They are of the mean of n random items, and of the method's estimate, learned from so many of
+    the others, evenly spread in accuracy.  At 0: from all of them, their items shuffled.
     """
-    others = np.delete(values, fold, axis=0)[:, order]
-    source = others[np.linspace(0, len(others) - 1, size).round().astype(int)]
-    target = values[fold]
-    n_items = target.shape[1]
+    others = np.delete(values, held, axis=0)
+    m, n_items = others.shape
+    target = values[held]
     random = (1 / n - 1 / n_items) * target.var(axis=1, ddof=1)
-    if rounds:
-        return random, _variance_in_rounds(source, target, n, rng)
-    core = uniform_core_sets(n_items, n, 200, rng)
-    value = aipw_cross_fitted(source, core, observe(target, core)).value  # (T, P)
-    return random, ((value - target.mean(axis=1)) ** 2).mean(axis=0)
+    sizes = [size for size in (m // 2, m // 4, m // 8) if size > 1]
+    found = {}
+    for size in (m, *sizes, 0):
+        source = others[np.linspace(0, m - 1, size or m).round().astype(int)]
+        order = np.arange(n_items) if size else rng.permutation(n_items)
+        own = _variance(source[:, order], target, n, rounds, rng)
+        found[size] = np.maximum([random, own], 1e-12)
+    return found
 
 
-def _variance_in_rounds(source: Array, target: Array, n: int, rng: np.random.Generator) -> Array:
-    """(P,) the exact variance given the cells, the mean of 24 runs or more."""
+def _variance(source, target, n, rounds, rng):
+    """(P,) in rounds the exact variance given the cells, the mean of 24 runs or more."""
+    n_items = target.shape[1]
+    if not rounds:
+        core = uniform_core_sets(n_items, n, 200, rng)
+        value = aipw_cross_fitted(source, core, observe(target, core)).value  # (T, P)
+        return ((value - target.mean(axis=1)) ** 2).mean(axis=0)
     y = np.tile(target, (-(-24 // len(target)), 1))
-    size = len(y), y.shape[1] + 2 * n
-    draw = SequentialStratification(working_model(source), rng.random(size), n)
+    uniform = rng.random((len(y), n_items + 2 * n))
+    draw = SequentialStratification(working_model(source), uniform, n)
     while not draw.done:
         draw.record(np.take_along_axis(y, draw.next_items(), axis=1))
     return draw.variance(y).reshape(-1, len(target)).mean(axis=0)
 
 
-# --- words ---
+def _shape(values):
+    """The correlation of two models' scores over the items, and the variance over p (1 - p)."""
+    if not len(values):
+        return 0.0, 1.0
+    p = values.mean(axis=1)
+    variances = values.var(axis=1)
+    variance = variances.sum()
+    pairs = np.sqrt(variances).sum() ** 2 - variance
+    shared = values.sum(axis=0).var() - variance
+    spread = (variance + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
+    return shared / pairs if pairs > 1e-12 else 0.0, spread
 
 
-def _reasons(
-    method: str, n: int, n_items: int, p: Array, worth: float, found: _Found
-) -> Iterator[str]:
-    sizes = list(found.by_sources)
-    if sizes:
-        yield (
-            f"On {len(found.each)} held out of the sources an item was worth {found.ess:.2f} "
-            f"random ones ({found.each.min():.2f} to {found.each.max():.2f} for single models), "
-            f"learned from {sizes[0]} source{'s' * (sizes[0] > 1)}."
-        )
-    if len(sizes) > 1:
-        less = found.by_sources[sizes[1]]
-        more = "add little" if found.ess < WORTHWHILE * less else "still help"
-        yield f"With {sizes[1]} it was {less:.2f}: more sources would {more}."
-    random, middle = (
-        100 * half_width(n, n_items, *at) for at in ((p, 1 / found.spread), (0.5, worth))
-    )
-    if method == "random_sampling":
-        yield "A random sample needs no sources, and nothing better was found."
-    else:
-        yield (
-            "The estimate is unbiased whatever the target is; were the sources to say nothing of "
-            f"it (their items shuffled), an item would be worth {found.misled:.2f} random ones."
-        )
-        yield f"A random sample would have ± {random:.1f}."
-    yield (
-        f"Expected is an accuracy of {p.mean():.2f}; at 0.5 the interval would be ± {middle:.1f}."
-    )
+def missing_note(scores: Scores, answered: Array) -> str | None:
+    """What says that the items answered, a mask (N,), are no random sample; None: nothing does.
 
-
-def _warnings(n: int, n_compare: int, n_items: int, p: float, found: _Found) -> Iterator[str]:
-    for what, count in (("interval", n), ("comparison", n_compare)):
-        if count > n_items / 2:
-            yield (
-                f"The {what} takes {count} of {n_items} items: "
-                "running all of them leaves nothing to estimate."
+    Of each task (or domain) so many are expected (chi-square); and the sources' means, or the
+    places in the file, of items answered and not must agree (normal).  A random sample is accused
+    once in 1,000 times at most.
+    """
+    taken = np.asarray(answered, dtype=bool)
+    n, n_items = taken.sum(), len(taken)
+    if n in (0, n_items):
+        return None
+    share = n / n_items
+    with suppress(ValueError):  # where there are no tasks
+        names, of_item, size = np.unique(tasks_of(scores), return_inverse=True, return_counts=True)
+        more = np.bincount(of_item, taken) - share * size
+        square = (more**2 / size).sum() / share / (1 - share) * (1 - 1 / n_items)
+        if len(size) < n_items / 2 and chdtrc(len(size) - 1, square) < LEVEL:
+            most, least = (
+                f"{more[k] + share * size[k]:.0f} of {size[k]} {names[k]}"
+                for k in ((more / size).argmax(), (more / size).argmin())
             )
-    m = found.n_sources
-    if m < FEW:
-        held = f"{len(found.each)} held out" if m > 1 else "none, since it takes two"
-        yield f"With {m} source{'s' * (m != 1)} little can be measured: this leans on {held}."
-    wrong = n * (1 - p)
-    if wrong < 5 and n < n_items:
-        yield (
-            f"Some {wrong:.1f} wrong answers are expected: "
-            "so near the ceiling the width hangs on the accuracy."
-        )
+            return f"no random sample: {most} and {least} items"
+    for numbers, words in (
+        (np.nanmean(scores.values, axis=0), HARDER),
+        (np.arange(n_items), FIRST),
+    ):
+        apart = numbers[taken].mean(), numbers[~taken].mean()
+        error = numbers.std() / np.sqrt(n * (1 - share)) + 1e-12
+        if 2 * ndtr(-abs(apart[0] - apart[1]) / error) < LEVEL:
+            return words.format(*apart)
+    return None
+
+
+LEVEL = 0.001 / 3
+HARDER = "no random sample: the sources score {:.2f} on the items answered, {:.2f} on the others"
+FIRST = "no random sample: the items answered have the mean place {:.0f}, the others {:.0f}"
 
 
 # --- checks ---
 
 
-def _check(
-    source: Scores | int,
-    budget: float | None,
-    precision: float | None,
-    difference: float | None,
-    target: str,
-    accuracy: float | None,
-) -> None:
-    is_count = isinstance(source, Integral) and not isinstance(source, bool)
-    if not is_count and not isinstance(source, Scores):
+def _checked(source, budget, precision, difference, accuracy):
+    """The number of items."""
+    n_items = source.n_items if isinstance(source, Scores) else source
+    if isinstance(n_items, bool) or not isinstance(n_items, Integral):
         raise TypeError(
             f"source_scores must be Scores, or the number of items, not {type(source).__name__}"
         )
-    if is_count and source < 2:
+    if n_items < 2:
         raise ValueError(f"source_scores is {source}; a benchmark has at least 2 items")
     if budget is not None and precision is not None:
         raise ValueError("give budget or precision, not both: the one follows from the other")
-    if target not in ("new", "known"):
-        raise ValueError(
-            f"target is {target!r}; it is 'new', beyond the sources, or 'known', like one of them"
-        )
-    numbers = {"precision": precision, "difference": difference, "accuracy": accuracy}
-    for name, value in numbers.items():
-        top = 0.5 if name == "precision" else 1
+    tops = {"precision": (precision, 0.5), "difference": (difference, 1), "accuracy": (accuracy, 1)}
+    for name, (value, top) in tops.items():
         if value is not None and not 0 < value < top:
             raise ValueError(f"{name} is {value}; it must lie between 0 and {top}")
+    return n_items
 
 
-def _expected(scores: Scores | None, target: str, accuracy: float | None) -> Array:
-    """The accuracy expected of the target, or several (k,)."""
-    if accuracy is not None or scores is None:
-        return np.array([accuracy or 0.5])
-    best = max(1, scores.n_models // 4)
-    return np.sort(scores.accuracy)[-best if target == "new" else 0 :]
+def _sorted(scores):
+    """The scores of the sources in order of accuracy; the item's mean where one is missing."""
+    values = np.where(np.isnan(scores.values), np.nanmean(scores.values, axis=0), scores.values)
+    return values[np.argsort(values.mean(axis=1), kind="stable")]

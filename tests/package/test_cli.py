@@ -67,7 +67,8 @@ def test_results_under_wrong_numbers_are_told(run):
     )
     log.write_text(lines.replace('"doc_id": -1,', '"doc_id": 2,'))
     code, _, said = run("estimate logs/target --session s.json")
-    assert code == 1 and "error: 2 items are not the same question in all files" in said
+    assert code == 1 and "2 items are not the same question in all" in said
+    assert run("estimate logs/target --session s.json --same-items")[0] == 0
 
 
 def test_one_round_takes_its_results_in_parts(run, tables):
@@ -150,10 +151,10 @@ def test_without_a_session(run, tables):
     )
     everything = pd.read_csv("all.csv")
     everything.head(20).to_csv("first.csv", index=False)
-    assert "no random sample" in run("estimate first.csv --sources sources.csv")[1]
+    assert "no random sample" in run("estimate first.csv --sources sources.csv")[2]
     everything.sample(20, random_state=1).to_csv("some.csv", index=False)
-    code, said, _ = run("estimate some.csv --sources sources.csv")
-    assert code == 0 and "20 of 60 items" in said and "no random sample" not in said
+    code, said, notes = run("estimate some.csv --sources sources.csv")
+    assert code == 0 and "20 of 60 items" in said and "no random sample" not in notes
     assert run("estimate some.csv --sources sources.csv")[1] == said
 
 
@@ -176,7 +177,7 @@ def test_check(run, tables):
     [
         ("check logs/sources", "say which: metric='acc' or 'acc_norm'"),
         ("check nowhere.csv", "nowhere.csv is not there"),
-        ("items --session s.json", "to begin it give SOURCES, and --budget N or --precision H"),
+        ("items --session s.json", "to begin it give SOURCES .*and --budget N or --precision H"),
         ("items sources.csv --budget 100 --session s.json", "budget is 100"),
         (
             "items sources.csv --precision 0.1 --one-round --session s.json",
@@ -278,7 +279,8 @@ def test_the_command_line_itself(capsys):
         assert ended.value.code == code
     said = capsys.readouterr()
     assert (
-        "lm_eval" in said.out and "'many' is neither a number of items nor a fraction" in said.err
+        "lm_eval" in said.out
+        and "'many' is neither a number of items, such as 50, nor a fraction" in said.err
     )
 
 
@@ -293,3 +295,232 @@ def test_an_estimate_beyond_one_is_shown_as_one_and_said(run):
         and said.startswith("1.000, from")
         and f"unbiased estimate is {found['value']:.3f}" in said
     )
+
+
+# --- plan, compare, report ---
+
+
+def as_run(path, results):
+    results.rename("score").rename_axis("item").to_csv(path)
+
+
+@pytest.fixture
+def two(run, tables):
+    """A session of twenty items that is done, and another model's results."""
+    run("items sources.csv --budget 20 --seed 1 --session s.json")
+    run("estimate all.csv --session s.json")
+    everything = pd.read_csv("all.csv").set_index("item")["score"]
+    other = everything.copy()
+    other.iloc[::4] = 0
+    as_run("other.csv", other)
+    return everything, other
+
+
+def test_a_plan(run, tables):
+    code, said, _ = run("plan sources.csv --budget 20 --cost 0.5")
+    assert code == 0 and "20 of 60 items, 33% of a full run. It costs 10, a full run 30" in said
+    assert "Two models on the same 20 items are told apart" in said
+    found = json.loads(run("plan sources.csv --budget 20 --difference 0.05 --json")[1])
+    assert found["n_items"] == 20 and found["difference"][1] > 40
+    few, many = (
+        json.loads(run(f"plan sources.csv --budget {n} --json")[1])["smallest_difference"]
+        for n in (10, 40)
+    )
+    assert few > 2 * many
+    assert "30 of 1319" in run("plan --of 1319 --budget 30")[1]
+    assert "or --of N" in run("plan")[2]
+
+
+@pytest.mark.data
+def test_a_plan_on_sources_of_the_book(run, load):
+    load("gsm8k")
+    code, said, _ = run("plan --benchmark gsm8k --budget 200 --difference 0.02")
+    assert code == 0 and "For a difference of 2 points it takes 6" in said
+    said = run("items --benchmark gsm8k --budget 20 --seed 1 --session g.json")[1]
+    assert said.startswith("gsm8k-") and run("items --session g.json")[1] == said
+    assert "no data set 'gsm'" in run("items --benchmark gsm --budget 20 --session h.json")[2]
+
+
+def test_two_models(run, two):
+    everything, other = two
+    code, said, _ = run("compare other.csv --session s.json")
+    found = json.loads(run("compare other.csv --session s.json --json")[1])
+    assert code == 0 and found["n"] == 20 and found["only_b"] == 0
+    assert "A, s.json" in said and "B, other.csv" in said and "20 of 60 items" in said
+    code, _, said = run("compare other.csv all.csv")
+    assert code == 1 and "--of N" in said
+    whole = json.loads(run("compare all.csv other.csv --of 60 --json")[1])
+    assert whole["value"] == pytest.approx(other.mean() - everything.mean())
+    part = everything.sample(20, random_state=1)
+    as_run("part.csv", part)
+    found = json.loads(run("compare part.csv other.csv --sources sources.csv --json")[1])
+    assert found["accuracies"][1] == pytest.approx([other.mean()] * 3) and found["n"] == 20
+    assert run("compare other.csv")[0] == 1
+
+
+def test_items_that_the_other_model_lacks(run, two):
+    asked = list(json.loads(Path("s.json").read_text())["results"])
+    as_run("part.csv", two[1][asked[2:]])
+    code, _, said = run("compare part.csv --session s.json")
+    assert code == 1 and "2 of the 20 items lack a result" in said
+    low = json.loads(run("compare part.csv --session s.json --failed wrong --json")[1])
+    bounds = json.loads(run("compare part.csv --session s.json --failed open --json")[1])
+    assert bounds["lower"] == low["lower"] and bounds["upper"] > low["upper"]
+
+
+def test_several_models(run, two):
+    as_run("third.csv", 1 - two[1])
+    code, said, _ = run("compare other.csv third.csv --session s.json")
+    assert code == 0 and "of 3 pairs are told apart" in said and "third.csv" in said
+    found = json.loads(run("compare other.csv third.csv --session s.json --json")[1])
+    assert len(found["pairs"]["p"]) == 3 and found["models"]["index"][0] == "s.json"
+
+
+def test_a_session_with_a_reference(run, two):
+    """A source of which all is known: the session's own items, and less of an error."""
+    begin = "items sources.csv --budget 20 --seed 1 --session r.json --reference"
+    assert "must be one of the source models" in run(f"{begin} m99")[2]
+    assert run(f"{begin} m3")[0] == 0
+    run("estimate all.csv --session r.json")
+    found = json.loads(run("compare --session r.json --json")[1])
+    estimate = json.loads(run("estimate all.csv --session r.json --json")[1])
+    known = pd.read_csv("sources.csv").set_index("model").loc["m3"].mean()
+    assert found["value"] == pytest.approx(estimate["value"] - known)
+    assert found["upper"] == pytest.approx(estimate["upper"] - known)
+    assert "A, m3" in run("compare --session r.json")[1]
+
+
+def test_a_report_stands_alone(run, two):
+    code, said, _ = run("report other.csv --session s.json --out page.html")
+    page = Path("page.html").read_text()
+    assert code == 0 and "wrote page.html" in said
+    for words in ("<svg", "20 of 60 items", "sha256", "benchpred-book", "other.csv", "q"):
+        assert words in page
+    assert not re.search(r"<script|https?://|src=|@import|url\(", page)
+    assert run("report --session s.json --out page.html")[0] == 0  # its own page is written anew
+    code, _, said = run("report --session s.json --out all.csv")
+    assert code == 1 and "is no report" in said and Path("all.csv").read_text().startswith("item")
+
+
+def test_a_name_is_no_html(run, tables):
+    frame = pd.read_csv("sources.csv").rename(columns={"q1": "<script>alert(1)</script>"})
+    frame.to_csv("sources.csv", index=False)
+    run("items sources.csv --budget 60 --rounds 1 --session s.json")
+    everything = pd.read_csv("all.csv").replace("q1", "<script>alert(1)</script>")
+    everything.to_csv("all.csv", index=False)
+    run("estimate all.csv --session s.json")
+    run("report --session s.json --out page.html")
+    assert "<script" not in Path("page.html").read_text()
+
+
+# --- sessions that are there, files of the user's ---
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("--budget 9", "begun with --budget 20, not 9"),
+        ("--seed 2", "begun with --seed 1, not 2"),
+        ("--rounds 3", "begun with --rounds None, not 3"),
+        ("--one-round", "begun with --method None, not aipw_cross_fitted"),
+        ("--missing drop", "begun with --missing error, not drop"),
+        ("all.csv", r"begun with SOURCES \['sources.csv'\], not \['all.csv'\]"),
+    ],
+)
+def test_options_that_contradict_a_session_are_refused(run, tables, more, says):
+    begin = "items sources.csv --budget 20 --seed 1 --session s.json"
+    said = run(begin)[1]
+    assert run(begin)[1] == said
+    code, _, error = run(f"items --session s.json {more}")
+    assert code == 1 and re.search(says, error)
+    assert run("items --session s.json")[1] == said
+
+
+@pytest.mark.parametrize("budget", ["1.0", "1.0e400", "0", "-3", "1e2"])
+def test_a_budget_that_is_no_number_of_items(run, tables, budget):
+    with pytest.raises(SystemExit) as ended:
+        run(f"items sources.csv --budget {budget} --session s.json")
+    assert ended.value.code == 2 and not Path("s.json").exists()
+
+
+def test_nothing_of_the_user_is_overwritten(run, tables):
+    pd.read_csv("sources.csv").rename(columns=lambda name: name.removeprefix("q")).to_csv(
+        "num.csv", index=False
+    )
+    before = Path("num.csv").read_text()
+    begin = "items num.csv --budget 10 --seed 1 --task t --session"
+    code, _, said = run(f"{begin} s.json --samples num.csv")
+    assert code == 1 and "num.csv is there already" in said and not Path("s.json").exists()
+    assert run(f"{begin} t.json --samples t.json")[0] == 1 and not Path("t.json").exists()
+    assert run(f"{begin} u.json --samples x.json")[0] == 0
+    assert run(f"{begin} u.json --samples x.json")[0] == 0  # its own list
+    assert run(f"{begin} u.json --samples u.json")[0] == 1
+    assert Path("num.csv").read_text() == before and json.loads(Path("u.json").read_text())["draw"]
+
+
+def test_lists_for_other_harnesses(run, tables):
+    begin = "items sources.csv --budget 10 --seed 1 --session s.json"
+    names = run(f"{begin} --sample-id a.txt --instance-ids b.txt --task t")[1].split()
+    assert Path("a.txt").read_text() == ",".join(f"t:{name}" for name in names)
+    assert Path("b.txt").read_text() == " ".join(names)
+    code, _, said = run("items --session s.json --samples x.json")
+    assert code == 1 and "lm_eval has no other items" in said and not Path("x.json").exists()
+
+
+def test_all_items_for_another_model(run, two):
+    asked = list(json.loads(Path("s.json").read_text())["results"])
+    assert run("items --session s.json --all")[1].split() == asked
+
+
+def test_items_without_a_result(run, tables):
+    asked = run("items sources.csv --budget 9 --one-round --seed 1 --session s.json")[1].split()
+    everything = pd.read_csv("all.csv").set_index("item")["score"]
+    as_run("part.csv", everything[asked[2:]])
+    assert json.loads(run("estimate part.csv --session s.json --json")[1])["done"] is False
+    open_ = json.loads(run("estimate part.csv --session s.json --failed open --json")[1])
+    assert open_["failed"] == 2 and open_["bounds"][0] < open_["bounds"][1]
+    wrong = json.loads(run("estimate part.csv --session s.json --failed wrong --json")[1])
+    assert wrong["value"] == pytest.approx(open_["bounds"][0])
+    assert "with all of these wrong" in run("estimate part.csv --session s.json")[1]
+
+
+def test_two_tasks(run):
+    rng = np.random.default_rng(1)
+    items = [f"{task}:{number}" for task, n in (("a", 40), ("b", 20)) for number in range(n)]
+    frame = pd.DataFrame(rng.integers(0, 2, (9, 60)), columns=items).rename(lambda i: f"m{i}")
+    frame.iloc[:-1].rename_axis("model").to_csv("sources.csv")
+    as_run("all.csv", frame.iloc[-1])
+    run("items sources.csv --budget 30 --seed 1 --tasks mean --session s.json")
+    code, said, _ = run("estimate all.csv --session s.json --by task")
+    assert code == 0 and "\na: " in said and "\nmean of tasks: " in said
+    found = json.loads(run("estimate all.csv --session s.json --by task --json")[1])
+    mean = np.mean([found["tasks"][task]["value"] for task in "ab"])
+    assert found["mean_of_tasks"]["value"] == pytest.approx(mean)
+
+
+def test_every_command_prints_json(run, two):
+    for line in (
+        "check sources.csv",
+        "plan sources.csv --budget 20",
+        "items --session s.json",
+        "estimate all.csv --session s.json",
+        "compare other.csv --session s.json",
+        "report --session s.json --out page.html",
+    ):
+        code, said, _ = run(f"{line} --json")
+        assert code == 0 and "NaN" not in said and json.loads(said)
+
+
+def test_an_interruption_is_one_line(run, tables, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchpred_utils.evaluate.cli.read_any", interrupted)
+    code, _, said = run("check sources.csv")
+    assert code == 130 and said.startswith("stopped: ") and said.count("\n") == 1
+
+
+def test_deep_nesting_is_one_line(run):
+    Path("d.json").write_text('{"format":1,"sources":' + "[" * 200000)
+    code, _, said = run("items --session d.json")
+    assert code == 1 and said.startswith("error: d.json ") and said.count("\n") == 1

@@ -52,7 +52,8 @@ def expectation(value, model, target, n, rounds, jitter, u, k=0, kind=None):
     if design.cell.max() < k:
         return value(design)
     cell = np.flatnonzero(design.cell[0] == k)
-    cell = cell[np.argsort(design.g[0, cell] + 0.01 * (jitter[cell] - 0.5))]
+    place = design.strata[cell] + design.g[0, cell] + 0.01 * (jitter[cell] - 0.5)
+    cell = cell[np.argsort(place)]
     q = design.q[0, cell]
     draws = round(q.sum())
     assert q.sum() == pytest.approx(draws)

@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import awkward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchpred_utils.backend import asarray
-from benchpred_utils.evaluate.session import EvaluationSession, write_json
+from benchpred_utils.evaluate.session import EvaluationSession
 from benchpred_utils.forecast import Forecast, predict, working_model
 from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
@@ -173,7 +175,7 @@ def test_on_the_way_the_value_is_what_was_seen_and_what_is_forecast_of_the_rest(
         assert found.imputed == expected
         is_value = method == "imputation" or not session.done
         assert (found.value == expected) == is_value
-        assert session.estimate() == found or session.done  # a look changes nothing
+        np.testing.assert_equal(session.estimate(), found)  # a look changes nothing
     np.testing.assert_equal(session.estimate(), found)
 
 
@@ -225,10 +227,11 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
         ([second, "no-such-item"], [1, 1], "is not in the source scores"),
         ([first], [0], "has the result 1 already"),
         ([second, second], [0, 1], "has the result 0 already; it can't be 1 too"),
-        ([second], [float("nan")], r"result of item .* is nan; it must be a number in \[0, 1\]"),
         ([second], [1.5], "is 1.5; it must be"),
         ([second], [-0.1], "must be a number in"),
-        ([second], [None], "is None; it must be"),
+        ([second], ["timeout"], r"is 'timeout'; it must be a number in \[0, 1\], or None"),
+        ([second], ["nan"], "is 'nan'; it must be"),
+        ([second], [10**400], "it must be a number"),
         ([second], ["right"], "is 'right'; it must be"),
         ([second], [1, 0], "1 items and 2 results"),
     ]:
@@ -255,6 +258,9 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         ),
         (ValueError, "between 1 and 60", scores, {"budget": 61, "rng": rng}),
         (ValueError, "between 1 and 60", scores, {"budget": 0, "rng": rng}),
+        (ValueError, "between 1 and 60", scores, {"budget": 1.0, "rng": rng}),
+        (ValueError, "between 1 and 60", scores, {"budget": True, "rng": rng}),
+        (ValueError, "between 1 and 60", scores, {"budget": 1e400, "rng": rng}),
         (
             ValueError,
             "rounds is 0; it must be a whole number",
@@ -361,6 +367,162 @@ def test_ctrl_c_while_the_next_items_are_chosen_loses_nothing(scores, ask, mode,
     np.testing.assert_equal(session.estimate(), whole.estimate())
 
 
+# --- items that failed ---
+
+
+def failing(ask, failed):
+    """What runs the model, but has no result for these items."""
+    return lambda items: (items, [None if i in failed else ask([i])[1][0] for i in items])
+
+
+@pytest.mark.parametrize("none", [None, float("nan"), np.float64("nan"), pd.NA, np.ma.masked])
+def test_an_item_that_failed_is_recorded_and_the_session_goes_on(scores, ask, tmp_path, none):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, budget=30, rounds=3, rng=np.random.default_rng(1), path=path
+    )
+    while not session.done:
+        first, *others = session.next_items()
+        session.record(first, none)
+        assert session.results[first] is None and session.next_items() == others
+        session.record(*ask(others))
+        session = EvaluationSession.resume(path, scores)
+    found = session.estimate()
+    assert (found.n, found.failed) == (30, 3)
+    says = "3 of the 30 items run have no result; they are "
+    assert f"{says}counted as wrong" in found.warnings
+    assert f"{says}left open" in session.estimate("open").warnings
+    with pytest.raises(ValueError, match="failed is 'skipped'; it must be one of wrong, right"):
+        session.estimate("skipped")
+
+
+@pytest.mark.parametrize("budget", [20, 40])
+@pytest.mark.parametrize("method", ["sequential_stratification", "aipw_cross_fitted", "imputation"])
+def test_both_readings_are_the_estimates_of_the_scores_that_they_put_in(
+    scores, ask, method, budget
+):
+    """By hand, from the g and q of what was drawn, or the estimator on the same core set."""
+    session = EvaluationSession(scores, method=method, budget=budget, rng=np.random.default_rng(1))
+    lost = set(scores.items[::4].tolist())
+    finish(session, failing(ask, lost))
+    rounds, values = session._rounds, []
+    names = scores.items[rounds.items[0]].tolist()
+    for score, failed in ((0.0, "wrong"), (1.0, "right")):
+        s = np.array([score if name in lost else ask([name])[1][0] for name in names])
+        found = session.estimate(failed)
+        values.append(found.value)
+        if method == "sequential_stratification":
+            items = rounds.items[0]
+            g, q = rounds.g[0], rounds.q[0]
+            expected = (g.sum() + ((s - g[items]) / q[items]).sum()) / 60
+        elif method == "imputation":
+            g = rounds.forecast.predict(rounds.items, s[None])[0]
+            expected = (s.sum() + np.delete(g, rounds.items[0]).sum()) / 60
+        else:
+            expected = METHODS[method].estimate(scores.values, rounds.draws, s[None, None])[0][0, 0]
+        assert found.value == pytest.approx(expected)
+    assert found.bounds == tuple(values) and values[0] < values[1]
+    wrong, right, both = (session.estimate(failed) for failed in ("wrong", "right", "open"))
+    assert both.value == pytest.approx(np.mean(values))
+    np.testing.assert_equal(both[1:3], (wrong.lower, right.upper))
+
+
+def test_no_failed_item_no_difference(scores, ask):
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(1))
+    finish(session, ask)
+    found = session.estimate()
+    assert found == session.estimate("open") and found.bounds == (found.value, found.value)
+
+
+def test_one_round_with_an_eighth_unanswered(rng):
+    source = Scores((rng.random((12, 400)) < 0.6).astype(float))
+    session = EvaluationSession(source, method="aipw_cross_fitted", budget=200, rng=rng)
+    items = session.next_items()
+    session.record(items, [None] * 25 + [1.0] * 175)
+    low, high = session.estimate().bounds
+    assert low == pytest.approx(0.875, abs=0.03) and high == pytest.approx(1)
+    both = session.estimate("open")
+    assert both.lower < low < both.value < high <= both.upper
+
+
+def test_failed_items_with_a_precision(scores, ask, matrix):
+    """The intervals of both readings hold what they read, in 40 sessions."""
+    lost = scores.items[::5].tolist()
+    results = dict(zip(scores.items.tolist(), matrix[-1]))
+    truth = [np.mean(list((results | dict.fromkeys(lost, end)).values())) for end in (0, 1)]
+    for seed in range(40):
+        session = EvaluationSession(scores, precision=0.13, rng=np.random.default_rng(seed))
+        finish(session, failing(ask, lost))
+        for end, failed in zip(truth, ("wrong", "right")):
+            found = session.estimate(failed)
+            assert found.lower <= end <= found.upper
+        found = session.estimate("open")
+        assert found.lower <= truth[0] and truth[1] <= found.upper and found.failed
+    session.update_sources(scores.select(models=range(5)))
+    with pytest.raises(ValueError, match="what failed counts as wrong"):
+        session.estimate("open")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failed_item_may_get_a_result_later(scores, ask, mode, tmp_path):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(scores, rng=np.random.default_rng(1), path=path, **MODES[mode])
+    lost = set(scores.items[::3].tolist())
+    asked = finish(session, failing(ask, lost))
+    wrong = session.estimate()
+    session.record(*ask(asked))
+    found = EvaluationSession.resume(path, scores).estimate()
+    assert found.failed == 0 and found.value > wrong.value
+    if mode != "precision":
+        g, q, items = session._rounds.g[0], session._rounds.q[0], session._rounds.items[0]
+        s = np.array(ask(asked)[1])
+        assert found.value == pytest.approx((g.sum() + ((s - g[items]) / q[items]).sum()) / 60)
+    with pytest.raises(ValueError, match="it can't be None too: leave it out"):
+        session.record(asked[0], None)
+
+
+# --- results by name ---
+
+
+@pytest.mark.parametrize("kind", [pd.Series, dict])
+def test_results_with_names_are_paired_by_them(scores, ask, kind):
+    session = EvaluationSession(scores, budget=20, rounds=1, rng=np.random.default_rng(1))
+    items = session.next_items()
+    results = {name: ask([name])[1][0] for name in sorted(items)}
+    session.record(items, kind(results))
+    assert session.results == results
+    session.record(items[:1], pd.Series([results[items[0]]], index=items[:1]))
+    for wrong in (pd.Series(list(results.values())), pd.Series(0, index=[items[0]] * 20), {}):
+        with pytest.raises(ValueError, match="names of the results are not those of the items"):
+            session.record(items, wrong)
+
+
+# --- gaps in the sources ---
+
+
+def with_gaps(scores):
+    values = scores.values.copy()
+    values[0, ::3] = np.nan
+    try:
+        return Scores(values, items=scores.items)
+    except ValueError:
+        pytest.skip("Scores take no gaps here")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sources_with_gaps(scores, ask, matrix, mode, tmp_path):
+    path, source = tmp_path / "session.json", with_gaps(scores)
+    session = EvaluationSession(source, rng=np.random.default_rng(3), path=path, **MODES[mode])
+    session.record(*ask(session.next_items()))
+    again = EvaluationSession.resume(path, with_gaps(scores))
+    assert again.next_items() == session.next_items()
+    finish(again, ask)
+    found = again.estimate()
+    assert found.lower <= matrix[-1].mean() <= found.upper
+    with pytest.raises(ValueError, match="other source scores"):
+        EvaluationSession.resume(path, scores)
+
+
 # --- warnings ---
 
 
@@ -419,6 +581,7 @@ def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(
     assert session.next_items() == asked  # they were drawn before
     session.record(*ask(asked))
     resumed = EvaluationSession.resume(path, scores)
+    resumed.path = None  # else the two would be one
     assert finish(resumed, ask) == finish(session, ask)
     found = session.estimate()
     assert found.lower <= found.value <= found.upper
@@ -429,93 +592,214 @@ def test_sources_that_come_later_change_what_is_asked_next_and_nothing_before(
         session.update_sources(scores.select(items=range(59)))
 
 
-def test_a_file_from_before_rounds_could_be_chosen_goes_on_with_ten(scores, ask, tmp_path):
-    path = tmp_path / "session.json"
-    whole = EvaluationSession(scores, budget=20, rng=np.random.default_rng(4), path=path)
-    content = json.loads(path.read_text()) | {"format": 1}
-    content["draw"].pop("known")
-    uniform = np.array(content["settings"].pop("uniform"))
-    content["draw"]["_jitter"] = 0.01 * (uniform[:, :60] - 0.5)
-    content["draw"] |= {"_offset": uniform[:, 60:80], "_u": uniform[:, 80:]}
-    assert content["settings"].pop("rounds") == 10
-    write_json(path, content)
-    resumed = EvaluationSession.resume(path, scores)
-    assert finish(resumed, ask) == finish(whole, ask)
-    np.testing.assert_equal(resumed.estimate(), whole.estimate())
+def test_a_list_of_items_goes_on(scores, ask, tmp_path):
+    """The format of one round; an item that is not there, or comes twice, is refused."""
+    path, items = tmp_path / "session.json", scores.items[[5, 2, 40, 7, 30]].tolist()
+    for wrong in ([*items, items[0]], [*items, "no-such-item"]):
+        path.write_text(json.dumps({"format": "one round", "items": wrong, "sources": None}))
+        with pytest.raises(ValueError, match="session.json does not hold a session to go on"):
+            EvaluationSession.resume(path, scores)
+    path.write_text(json.dumps({"format": "one round", "items": items, "sources": None}))
+    session = EvaluationSession.resume(path, scores)
+    assert session.next_items() == items
+    finish(session, ask)
+    again = EvaluationSession.resume(path, scores)
+    np.testing.assert_equal(again.estimate(), session.estimate())
 
 
 @pytest.mark.parametrize("name", ["budget", "precision"])
-def test_files_of_the_first_format_go_on_from_where_they_were(name, scores, ask, matrix):
-    """Written by the version before methods could be chosen, in the middle of their third round."""
+def test_files_of_the_first_formats_are_refused_with_what_to_do(name, scores):
+    """Written before methods could be chosen; cells were cut in another way."""
     path = Path(__file__).parent / "sessions" / f"{name}.json"
-    stored = json.loads(path.read_text())
-    session = EvaluationSession.resume(
-        path, Scores(matrix[:-1], items=[f"q{i}" for i in range(60)])
-    )
-    session.path = None
-    assert stored["format"] == 1 and session.results == stored["results"]
-    asked = [name for name in stored["asked"] if name not in stored["results"]]
-    assert session.next_items() == asked
-    answers = dict(zip(session.source.items.tolist(), matrix[-1]))
-    again = EvaluationSession.from_dict(json.loads(dumped(session)), session.source)
-    assert finish(again, answering(answers)) == finish(session, answering(answers))
-    found = session.estimate()
-    assert found.lower <= matrix[-1].mean() <= found.upper
-    np.testing.assert_equal(again.estimate(), found)
+    with pytest.raises(ValueError, match="its format, 1, is of another version: finish it with"):
+        EvaluationSession.resume(path, scores)
 
 
-def dumped(session):
-    return json.dumps(session.to_dict(), default=np.ndarray.tolist)
+def changed(*keys, to=None):
+    """What puts something else in one place of the content of a file, or takes the place away."""
+
+    def change(content):
+        for key in keys[:-1]:
+            content = content[key]
+        if to is None:
+            content.pop(keys[-1])
+        else:
+            content[keys[-1]] = to
+
+    return change
 
 
-def old(session):
-    """What a file of the second format would hold of a session that has just begun."""
-    content = json.loads(dumped(session)) | {"format": 2}
-    content["draw"].pop("known", None)
-    return json.dumps(content)
-
-
-@pytest.mark.parametrize("method", ["sequential_stratification", "aipw"])
-@pytest.mark.parametrize("budget", [20, 40])
-def test_files_of_the_second_format(scores, ask, tmp_path, method, budget):
-    """The design has changed where more than half of the items are drawn."""
-    path = tmp_path / "session.json"
-    whole = EvaluationSession(scores, method=method, budget=budget, rng=np.random.default_rng(4))
-    path.write_text(old(whole))
-    if budget == 40 and method != "aipw":
-        with pytest.raises(ValueError, match="more than half of the items in another way: finish"):
-            EvaluationSession.resume(path, scores)
-        return
-    resumed = EvaluationSession.resume(path, scores)
-    assert finish(resumed, ask) == finish(whole, ask)
-    np.testing.assert_equal(resumed.estimate(), whole.estimate())
-    assert json.loads(path.read_text())["format"] == 3
+CHANGES = {
+    "a score seen that is none": changed("draw", "observed", 0, 0, to=7),
+    "all scores seen": changed("draw", "observed", 0, to=[7] * 5),
+    "an item twice": lambda content: content["draw"]["items"][0].__setitem__(
+        0, content["draw"]["items"][0][1]
+    ),
+    "an item that is not there": changed("draw", "items", 0, 0, to=60),
+    "another result": lambda content: content["results"].update(
+        {name: 1 - result for name, result in content["results"].items()}
+    ),
+    "a result that is none": lambda content: content["results"].update(
+        dict.fromkeys(content["results"], 7)
+    ),
+    "a result of an unknown item": changed("results", "no-such-item", to=1),
+    "results in a list": changed("results", to=[1]),
+    "no source": changed("source"),
+    "no draw": changed("draw"),
+    "no settings": changed("settings"),
+    "no results": changed("results"),
+    "no checksums": changed("checksums"),
+    "no format": changed("format"),
+    "no method": changed("settings", "method"),
+    "another budget": changed("settings", "budget", to="many"),
+    "more rounds": changed("settings", "rounds", to=11),
+    "probabilities of 0": lambda content: content["draw"].update(
+        q=(np.array(content["draw"].get("q", 0.0)) * 0).tolist()
+    ),
+    "an unknown bit generator": changed("settings", "uniform", to={"bit_generator": "rand"}),
+}
 
 
 @pytest.mark.parametrize("method", ["sequential_stratification", "aipw_cross_fitted"])
-def test_a_file_that_contradicts_itself_is_refused(scores, ask, tmp_path, method):
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_was_changed_is_refused(scores, ask, tmp_path, method, name):
     path = tmp_path / "session.json"
     session = EvaluationSession(
         scores, method=method, budget=20, rng=np.random.default_rng(8), path=path
     )
     session.record(*ask(session.next_items()))
-    stored, first = json.loads(path.read_text()), next(iter(session.results))
-    changes = [
-        lambda content: content["draw"]["observed"][0].__setitem__(0, 7),
-        lambda content: content["draw"]["items"][0].__setitem__(0, content["draw"]["items"][0][1]),
-        lambda content: content["results"].__setitem__(first, 7),
-        lambda content: content["results"].__setitem__("no-such-item", 1),
-        lambda content: content.pop("source"),
-        lambda content: content.pop("draw"),
-    ]
-    if method == "sequential_stratification":
-        changes.append(lambda content: content["settings"].pop("uniform"))
-    for change in changes:
+    content = json.loads(path.read_text())
+    CHANGES[name](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="session.json does not hold a session"):
+        EvaluationSession.resume(path, scores)
+
+
+UNSEEN = ("no checksums", "more rounds", "another result")  # `another result` has no second witness
+
+
+@pytest.mark.parametrize("name", [name for name in CHANGES if name not in UNSEEN])
+def test_a_file_of_before_checksums_is_refused_where_it_contradicts_itself(
+    scores, ask, tmp_path, name
+):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    whole = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8))
+    session.record(*ask(session.next_items()))
+    content = json.loads(path.read_text()) | {"format": 3}
+    content.pop("checksums")
+    path.write_text(json.dumps(content))
+    resumed = EvaluationSession.resume(path, scores)  # a negative control
+    finish(resumed, ask)
+    finish(whole, ask)
+    np.testing.assert_equal(resumed.estimate(), whole.estimate())
+    CHANGES[name](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="session.json does not hold a session"):
+        EvaluationSession.resume(path, scores)
+
+
+def test_the_file_says_which_part_was_changed(scores, ask, tmp_path):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path=path)
+    session.record(*ask(session.next_items()))
+    stored = json.loads(path.read_text())
+    for part, change in [("settings", "more rounds"), ("draw", "all scores seen")]:
         content = json.loads(json.dumps(stored))
-        change(content)
+        CHANGES[change](content)
         path.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match="session.json does not hold a session"):
+        with pytest.raises(ValueError, match=f"its {part} are not what was saved"):
             EvaluationSession.resume(path, scores)
+    content = stored | {"format": 3}
+    CHANGES["all scores seen"](content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"its observed\[0\] is 7, not 0 to 1"):
+        EvaluationSession.resume(path, scores)
+
+
+# --- more than one ---
+
+
+def test_two_processes_on_one_file_lose_nothing(scores, ask, tmp_path):
+    path = tmp_path / "session.json"
+    EvaluationSession(scores, budget=20, rounds=2, rng=np.random.default_rng(8), path=path)
+    whole = EvaluationSession(scores, budget=20, rounds=2, rng=np.random.default_rng(8))
+    first, second = (EvaluationSession.resume(path, scores) for _ in range(2))
+    items = first.next_items()
+    first.record(*ask(items[:3]))
+    second.record(*ask(items[3:]))  # the round is complete, and the second knows it
+    assert EvaluationSession.resume(path, scores).next_items() == second.next_items()
+    first.record(*ask(second.next_items()))  # which the first learns as it records
+    finish(whole, ask)
+    np.testing.assert_equal(EvaluationSession.resume(path, scores).estimate(), whole.estimate())
+    item = items[0]
+    with pytest.raises(ValueError, match=f"item {item} has the result . already"):
+        second.record(item, 1 - ask([item])[1][0])
+
+
+def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, tmp_path):
+    path, rng = tmp_path / "session.json", np.random.default_rng(8)
+    session = EvaluationSession(scores, budget=20, rng=rng, path=path)
+    path.unlink()
+    EvaluationSession(scores, budget=20, rng=rng, path=path)
+    stored, items = path.read_text(), session.next_items()
+    with pytest.raises(ValueError, match="holds another session by now"):
+        session.record(*ask(items))
+    assert path.read_text() == stored
+    path.write_text("my notes")
+    for act in (session.save, lambda: session.record(*ask(items))):
+        with pytest.raises(ValueError, match="does not hold a session"):
+            act()
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="exists already"):
+        session.save(mine)
+    assert (path.read_text(), mine.read_text()) == ("my notes", "mine")
+    session.save(tmp_path / "copy.json")
+    session.save(tmp_path / "copy.json")  # its own
+    assert EvaluationSession.resume(tmp_path / "copy.json", scores).next_items() == items
+
+
+def test_threads_on_one_session_lose_nothing(scores, ask, tmp_path):
+    path = tmp_path / "session.json"
+    session = EvaluationSession(
+        scores, budget=20, rounds=1, rng=np.random.default_rng(8), path=path
+    )
+    items = session.next_items()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda item: session.record(*ask([item])), items))
+    assert session.done and os.listdir(tmp_path) == ["session.json"]
+    assert EvaluationSession.resume(path, scores).results == session.results
+
+
+SHARED = textwrap.dedent("""
+    import sys
+    import numpy as np
+    from benchpred_utils.scores import Scores
+    from benchpred_utils.evaluate import EvaluationSession
+
+    matrix, path, part = np.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    scores = Scores(matrix[:-1])
+    results = dict(zip(scores.items.tolist(), matrix[-1]))
+    session = EvaluationSession.resume(path, scores)
+    for item in session.next_items()[part::3]:
+        session.record(item, results[item])
+""")
+
+
+def test_processes_at_the_same_time_lose_nothing(matrix, scores, ask, tmp_path):
+    np.save(tmp_path / "matrix.npy", matrix)
+    path = tmp_path / "session.json"
+    whole = EvaluationSession(scores, budget=30, rounds=1, rng=np.random.default_rng(8), path=path)
+    command = [sys.executable, "-c", SHARED, str(tmp_path / "matrix.npy"), str(path)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    running = [subprocess.Popen([*command, str(part)], env=env) for part in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    session = EvaluationSession.resume(path, scores)
+    whole.path = None
+    finish(whole, ask)
+    assert session.done and sorted(os.listdir(tmp_path)) == ["matrix.npy", "session.json"]
+    np.testing.assert_equal(session.estimate(), whole.estimate())
 
 
 KILLED = textwrap.dedent("""
@@ -556,7 +840,9 @@ def test_a_killed_session_loses_nothing_that_was_saved(matrix, scores, ask, tmp_
         EvaluationSession(scores, budget=20, rng=np.random.default_rng(8)),
     )
     assert session.estimate().n == kept
+    assert len(list(tmp_path.glob(".*"))) == 8 - kept  # what it was writing
     finish(session, ask)
+    assert sorted(os.listdir(tmp_path)) == ["matrix.npy", "session.json"]
     finish(whole, ask)
     np.testing.assert_equal(session.estimate(), whole.estimate())
 
@@ -592,10 +878,20 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
     ):
         with pytest.raises(ValueError, match="other source scores"):
             EvaluationSession.resume(path, other)
-    (tmp_path / "half.json").write_text(path.read_text()[:300])
-    (tmp_path / "else.json").write_text(json.dumps({"format": 9}))
-    for name in ("half.json", "else.json"):
-        with pytest.raises(ValueError, match="does not hold a session to go on with$"):
-            EvaluationSession.resume(tmp_path / name, scores)
+    for text, says in {
+        path.read_text()[:300]: "with$",
+        json.dumps({"format": 9}): "its format, 9, is of another version",
+        json.dumps({"sources": {}, "format": "one round"}): "it lacks 'items'",
+        json.dumps({"sources": {}}): "it lacks 'format'",
+        '{"format": 4, "sources": ' + "[" * 200_000: "with$",
+        "[1, 2]": "with$",
+        "": "with$",
+    }.items():
+        other = tmp_path / "other.json"
+        other.write_text(text)
+        with pytest.raises(
+            ValueError, match=f"other.json does not hold a session to go on .*{says}"
+        ):
+            EvaluationSession.resume(other, scores)
     with pytest.raises(FileNotFoundError):
         EvaluationSession.resume(tmp_path / "none.json", scores)

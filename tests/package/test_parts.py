@@ -1,0 +1,195 @@
+"""Estimates of tasks and of their averages: unbiased by enumeration, exact at n = N, covered."""
+
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pytest
+from test_sequential import ONE_EACH, SEVERAL, expectation, setting
+
+import benchpred_utils as bp
+from benchpred_utils import forecast, sequential
+from benchpred_utils.evaluate.parts import part_estimates, shares, span, tasks_of
+
+NONE = np.zeros((1, 0))
+
+
+def finish(session, results):
+    while not session.done:
+        items = session.next_items()
+        session.record(items, [results[name] for name in items])
+    return session
+
+
+def several_tasks(rng, sizes, n_models=30):
+    """Sources and the results of one more model on tasks that differ; the tasks are mixed."""
+    of_item = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    level = rng.normal(0, 0.7, (n_models + 1, len(sizes)))[:, of_item]
+    logits = rng.normal(0.3, 1, (n_models + 1, 1)) + level + rng.normal(0, 1.2, len(of_item))
+    values = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
+    names = [f"{'abcdefgh'[task]}:{place}" for place, task in enumerate(of_item)]
+    return bp.Scores(values[:-1], items=names), dict(zip(names, values[-1])), of_item
+
+
+# --- unbiased, by enumeration ---
+
+
+@pytest.mark.parametrize("options", [{}, {"tasks": "items"}, {"tasks": "mean"}])
+@pytest.mark.parametrize("n, n_items, rounds", [c for c in ONE_EACH + SEVERAL if c[1] < 12])
+def test_each_task_and_both_averages_are_unbiased(n, n_items, rounds, options):
+    of_item = np.arange(n_items) % 3 // 2  # one task is twice the other
+    c = shares(of_item)
+    if options:
+        weight = c[-1] if options["tasks"] == "mean" else 1.0
+        options = {"strata": of_item, "weight": weight}
+    kind = partial(sequential.SequentialStratification, **options)
+    model, target, jitter, u = setting(n, n_items, 2)
+    prior = forecast.predict(model, NONE.astype(int), NONE)[0]
+
+    def values(design):
+        items = design.items[0]
+        g, cell = (design.g[0], 0 * items) if 2 * n <= n_items else (prior, design.cell[0, items])
+        parts = part_estimates(c, g, design.q[0], items, design.observed[0], cell)
+        return np.array([part.value for part in parts])
+
+    found = expectation(values, model, target, n, rounds, jitter, u, kind=kind)
+    np.testing.assert_allclose(found, c @ target, atol=1e-12)
+    size = np.bincount(of_item)
+    assert size @ found[:-1] / n_items == pytest.approx(target.mean())
+
+
+def test_of_a_uniform_draw_too(rng):
+    """All sets of 4 of 9 items, among them some without an item of the small task."""
+    target, g = rng.random(9), rng.random(9)
+    c = shares(np.array([0, 0, 0, 0, 1, 1, 1, 2, 2]))
+    values = []
+    for chosen in combinations(range(9), 4):
+        items = np.array(chosen)
+        parts = part_estimates(c, g, np.full(9, 4 / 9), items, target[items], 0 * items)
+        values.append([part.value for part in parts])
+        assert any(part.n == 0 for part in parts) == (
+            not {7, 8} & {*chosen} or not {4, 5, 6} & {*chosen} or not {0, 1, 2, 3} & {*chosen}
+        )
+    np.testing.assert_allclose(np.mean(values, axis=0), c @ target)
+
+
+def test_the_variance_of_a_uniform_draw_is_that_of_the_difference_estimator(rng):
+    """With one task it is the textbook's, (1 - n/N) s^2/n."""
+    target, g = (rng.random(40) < 0.5) * 1.0, np.full(40, 0.5)
+    items = rng.choice(40, 15, replace=False)
+    task, mean = part_estimates(
+        shares(np.zeros(40, dtype=int)), g, np.full(40, 15 / 40), items, target[items], 0 * items
+    )
+    assert task == mean
+    found = bp.intervals.sample_interval(
+        target[items].mean(),
+        (1 - 15 / 40) / 15 * target[items].var(ddof=1),
+        target[items].mean(),
+        15,
+        40,
+        14,
+    )
+    np.testing.assert_allclose(task[:3], [target[items].mean(), *found])
+
+
+# --- in a session ---
+
+
+@pytest.mark.parametrize("method", ["sequential_stratification", "random_sampling"])
+def test_all_items_leave_no_doubt(rng, method):
+    source, results, of_item = several_tasks(rng, [30, 20, 4])
+    session = bp.EvaluationSession(source, budget=54, method=method, rng=rng)
+    found = finish(session, results).estimate_by()
+    truth = {name: np.mean([results[i] for i in results if i[0] == name]) for name in "abc"}
+    for name, part in found.tasks.items():
+        np.testing.assert_allclose(part[:3], truth[name], atol=1e-9)
+        assert part.n == part.n_items == (30, 20, 4)["abc".index(name)]
+    np.testing.assert_allclose(found.mean[:3], np.mean(list(truth.values())), atol=1e-9)
+    assert found.items[:3] == session.estimate()[:3]
+    assert found.mean.value != found.items.value
+
+
+@pytest.mark.parametrize("tasks", [None, "items", "mean"])
+@pytest.mark.parametrize("budget", [40, 120])
+def test_the_intervals_hold(tasks, budget):
+    """200 targets and draws: .95 and three standard errors, or more."""
+    rng = np.random.default_rng(7)
+    covered, width = [], []
+    source, _, of_item = several_tasks(rng, [120, 60, 20])
+    model = forecast.working_model(source.values)
+    c = shares(of_item)
+    weight = c[-1] if tasks == "mean" else 1.0
+    options = {"strata": of_item, "weight": weight} if tasks else {}
+    uniform = rng.random((200, 200 + 2 * budget))
+    rounds = sequential.SequentialStratification(model, uniform, budget, rounds=10, **options)
+    p = forecast.predict(model, NONE.astype(int), NONE)[0]
+    targets = (rng.random((200, 200)) < p) * 1.0
+    while not rounds.done:
+        rounds.record(np.take_along_axis(targets, rounds.next_items(), axis=1))
+    for row, y in enumerate(targets):
+        items = rounds.items[row]
+        g, cell = (rounds.g[row], 0 * items) if budget == 40 else (p, rounds.cell[row, items])
+        parts = part_estimates(c, g, rounds.q[row], items, y[items], cell)
+        truth = c @ y
+        covered.append([part.lower <= t <= part.upper for part, t in zip(parts, truth)])
+        width.append([part.upper - part.lower for part in parts])
+    assert (np.mean(covered, axis=0) > 0.95 - 3 * (0.95 * 0.05 / 200) ** 0.5).all()
+    assert np.mean(width, axis=0)[-1] < 0.35
+
+
+def test_the_budget_is_dealt_out_for_the_average_that_is_wanted(rng):
+    source, results, of_item = several_tasks(rng, [200, 40, 40])
+    n = {}
+    for tasks in ("items", "mean"):
+        session = bp.EvaluationSession(source, budget=60, tasks=tasks, rng=rng)
+        found = finish(session, results).estimate_by()
+        n[tasks] = [part.n for part in found.tasks.values()]
+    assert n["items"][0] > 2.5 * n["items"][1] and max(n["mean"]) < 2 * min(n["mean"])
+
+
+def test_failed_items_span_both_ends(rng):
+    source, results, _ = several_tasks(rng, [60, 30])
+    session = bp.EvaluationSession(source, budget=30, rng=rng)
+    finish(session, results | {name: None for name in list(results)[::3]})
+    wrong, right, both = (session.estimate_by(failed=f) for f in ("wrong", "right", "open"))
+    for part in (*both.tasks, "mean", "items"):
+        low, high, found = (
+            each.tasks[part] if part in each.tasks else getattr(each, part)
+            for each in (wrong, right, both)
+        )
+        assert found[1:3] == (low.lower, high.upper) and low.value <= found.value <= high.value
+
+
+def test_what_has_no_tasks_or_no_random_draw_is_refused(rng):
+    source, results, _ = several_tasks(rng, [30, 30])
+    session = bp.EvaluationSession(source, budget=10, rng=rng)
+    with pytest.raises(ValueError, match="budget that is spent"):
+        session.estimate_by()
+    chosen = bp.EvaluationSession(source, method="k_center_greedy", budget=10, rng=rng)
+    with pytest.raises(ValueError, match="take a random draw"):
+        finish(chosen, results).estimate_by()
+    with pytest.raises(ValueError, match="give domains"):
+        finish(session, results).estimate_by("domain")
+    with pytest.raises(ValueError, match="of no tasks"):
+        tasks_of(bp.Scores(source.values))
+    for options in ({"method": "aipw", "budget": 5}, {"precision": 0.1}):
+        with pytest.raises(ValueError, match="tasks is 'mean': that takes a budget"):
+            bp.EvaluationSession(source, tasks="mean", rng=rng, **options)
+    with pytest.raises(ValueError, match="'items' or 'mean'"):
+        bp.EvaluationSession(source, tasks="equal", budget=5, rng=rng)
+
+
+def test_tasks_are_those_of_names_or_domains():
+    names, domains = ["a:x:1", "a:x:2", "b:1"], ["p", "p", "q"]
+    scores = bp.Scores(np.eye(3), items=names, domains=domains)
+    assert tasks_of(scores).tolist() == ["a:x", "a:x", "b"]
+    assert tasks_of(scores, "domain").tolist() == domains
+    one = bp.Scores(np.eye(3), items=["a:1", "a:2", "a:3"], domains=domains)
+    assert tasks_of(one).tolist() == domains and set(tasks_of(one, "task")) == {"a"}
+
+
+def test_a_span_holds_all():
+    from benchpred_utils.evaluate.parts import PartEstimate
+
+    first, second = PartEstimate(0.4, 0.2, 0.5, 3, 9), PartEstimate(0.6, 0.3, 0.8, 3, 9)
+    assert span([first, second]) == (0.5, 0.2, 0.8, 3, 9)
