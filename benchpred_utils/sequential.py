@@ -99,8 +99,8 @@ class SequentialStratification(Rounds):
         self.uniform = uniform
         self.one_each = 2 * n <= n_items
         self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
-        self.weight = weight if self.one_each else 1.0
-        self.strata = strata
+        self.weight = np.broadcast_to(weight if self.one_each else 1.0, n_items)
+        self.strata = np.broadcast_to(strata, n_items)
         self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
         self.ends = np.unique(np.ceil(ends).astype(int))  # rounds grow: at first one learns most

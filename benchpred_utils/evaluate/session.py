@@ -323,7 +323,7 @@ class EvaluationSession:
         while drawn.observed.shape[1] < t:  # the bets on what was drawn, and as it was drawn
             drawn.next_items()
             now = slice(drawn.observed.shape[1], drawn.items.shape[1])
-            vars(read).update(items=drawn.items, g=drawn.g, weight=drawn.weight)
+            vars(read).update(items=drawn.items, g=drawn.g)
             drawn.record(rounds.observed[:, now])
             read.record(observed[:, now])
         if not np.array_equal(drawn.items, rounds.items[:, :t]):
