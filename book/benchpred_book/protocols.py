@@ -354,10 +354,32 @@ def _newest():
             yield Experiment(scores, split, 50, COMPARED, 300)
 
 
+def _rivals():
+    """The methods of `rivals`; active querying, which learns anew for every random split, apart."""
+    others = ("ppi_mean", "ppi_ridge", "mrmr_ridge", "mrmr_kernel_ridge")
+    for scores in data.HELM_LITE:
+        yield Experiment(scores, "extrapolation", 50, (*COMPARED, *others), 100)
+        yield Experiment(scores, "extrapolation", 50, ("active_querying",), 100)
+    for cell, trials in (
+        (("swe_bench_verified", "before_2025_07", 50), 100),
+        (("bigcodebench", "extrapolation", 0.1), 100),
+        (("mmlu_pro", "extrapolation", 0.01), 25),
+    ):
+        yield Experiment(*cell, (*CHEAP, *others), trials)
+        yield Experiment(*cell, ("active_querying",), trials)
+    for scores in ("openbookqa", "gsm8k", "medqa"):
+        yield Experiment(scores, "interpolation", 50, (*COMPARED, *others), 50)
+        yield Experiment(scores, "interpolation", 50, ("active_querying",), 25)
+
+
 RUNS = {  # name: (experiments, data sets)
     "protocol": (tuple(_protocol()), data.HELM_LITE),
     "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
     "frontier": (tuple(_frontier()), data.HELM_LITE),
     "coverage": (tuple(_coverage()), data.HELM_LITE),
     "newest": (tuple(_newest()), ("swe_bench_verified", "bigcodebench", "mmlu_pro", "digits_zoo")),
+    "rivals": (
+        tuple(_rivals()),
+        (*data.HELM_LITE, "swe_bench_verified", "bigcodebench", "mmlu_pro"),
+    ),
 }
