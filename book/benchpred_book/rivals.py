@@ -50,7 +50,7 @@ class FactorModel(NamedTuple):
 
 
 DIMS = (1, 2, 5)
-PATHS = 4
+PATHS = 8
 GRID = tuple(product((0.5, 1.0), (0.0, 0.25), (0.05, 0.25, 0.5, 0.75)))  # of Querying
 
 
@@ -69,7 +69,7 @@ def factor_model(source, dims, querying):
 def learn_factors(source, n):
     """The factor model whose dimension and querying do best on the last fifth of the sources.
 
-    They are those with the least mean variance along four paths for each of these, of a model that
+    They are those with the least mean variance along eight paths for each of these, of a model that
     was fitted to the others; then all sources are fitted.
     """
     held_out = len(source) - max(len(source) // 5, 1)
@@ -402,38 +402,38 @@ def among_methods():
 def tables(experiment):
     """The tables of one experiment, as the other stored runs', and the CPU times.
 
-    summary also has coverage and width with their intervals over trials, and silent: the number of
-    estimates without an interval, of a method that gives them else. speed: fit_s, the CPU seconds
-    of `learn`, and estimate_ms, the CPU milliseconds of an estimate.
+    summary also has coverage and width with their intervals over trials; silent, the number of
+    estimates without an interval; and points, the number of intervals without a width. speed:
+    fit_s, the CPU seconds of `learn`, and estimate_ms, the CPU milliseconds of an estimate.
     """
     start = time.process_time()
     with among_methods():
         found = protocols.records(experiment)
-        tables = {
+        made = {
             "summary": summary.summarise(found).drop(columns=["coverage", "width"]),
             "models": summary.per_model(found),
             "changes": summary.compare(found),
         }
-        tables["summary"] = tables["summary"].merge(of_intervals(found), on="method")
-        for name, table in tables.items():
-            tables[name] = table[table["method"].isin(experiment.methods)]
-        cell = {
-            "benchmark": experiment.scores,
-            "split": experiment.split,
-            "budget": found["budget"].iloc[0],
-        }
-        speed = [cell | row for row in speeds(experiment, cell["budget"])]
-    tables["speed"] = pd.DataFrame(speed)
-    names = {"methods": " ".join(experiment.methods), "trials": experiment.trials}
-    costs = cell | names | {"cpu_s": time.process_time() - start}
-    tables["costs"] = pd.DataFrame([costs])
-    for table in tables.values():
+        made["summary"] = made["summary"].merge(of_intervals(found), on="method")
+        for name, table in made.items():
+            made[name] = table[table["method"].isin(experiment.methods)]
+        budget = found["budget"].iloc[0]
+        cell = {"benchmark": experiment.scores, "split": experiment.split, "budget": budget}
+        made["speed"] = pd.DataFrame([cell | row for row in speeds(experiment, budget)])
+    costs = {
+        **cell,
+        "methods": " ".join(experiment.methods),
+        "trials": experiment.trials,
+        "cpu_s": time.process_time() - start,
+    }
+    made["costs"] = pd.DataFrame([costs])
+    for table in made.values():
         table.insert(2, "asked", float(experiment.budget))
-    return tables
+    return made
 
 
 def of_intervals(records):
-    """Coverage and width of each method, with their 95% intervals over trials, and silent."""
+    """Coverage and width of each method, with their 95% intervals over trials, silent, points."""
     inside = (records["lower"] <= records["truth"]) & (records["truth"] <= records["upper"])
     known = records["lower"].notna()
     table = records.assign(
@@ -449,14 +449,15 @@ def of_intervals(records):
         found[name] = mean
         found[f"{name}_low"] = mean - half
         found[f"{name}_high"] = mean + half
-    silent = (~known).groupby(records["method"]).sum()
-    return found.assign(silent=silent).reset_index()
+    method = records["method"]
+    silent = (~known).groupby(method).sum()
+    points = (table["width"] < 1e-6).groupby(method).sum()
+    return found.assign(silent=silent, points=points).reset_index()
 
 
 def speeds(experiment, n, trials=10):
     """One dict per method: its CPU time to learn, and for an estimate, in one thread."""
-    pair = _pair(experiment)
-    source, target = (scores.values for scores in pair)
+    source, target = (scores.values for scores in _pair(experiment))
     size = (target.shape[1], len(target))
     rows = np.tile(np.arange(len(target)), trials)[:, None]
     for name in experiment.methods:
