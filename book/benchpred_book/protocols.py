@@ -366,7 +366,7 @@ def _rivals():
     ):
         yield Experiment(*cell, (*CHEAP, *others), 100)
         yield Experiment(*cell, ("active_querying",), 100)
-    for scores in ("openbookqa",):
+    for scores in ("openbookqa", "gsm8k", "medqa"):
         yield Experiment(scores, "interpolation", 50, (*COMPARED, *others), 25)
         yield Experiment(scores, "interpolation", 50, ("active_querying",), 10)
 
