@@ -406,6 +406,23 @@ def _models_2026():
         yield Experiment("gso", "extrapolation", budget, methods, 300)
 
 
+def _rivals():
+    """The methods of `rivals`; active querying, which learns anew for every random split, apart."""
+    others = ("ppi_mean", "ppi_ridge", "mrmr_ridge", "mrmr_kernel_ridge")
+    for scores in data.HELM_LITE:
+        yield Experiment(scores, "extrapolation", 50, (*COMPARED, *others), 100)
+        yield Experiment(scores, "extrapolation", 50, ("active_querying",), 100)
+    for cell in (
+        ("swe_bench_verified", "before_2025_07", 50),
+        ("bigcodebench", "extrapolation", 0.1),
+    ):
+        yield Experiment(*cell, (*CHEAP, *others), 100)
+        yield Experiment(*cell, ("active_querying",), 100)
+    for scores in ("openbookqa", "gsm8k", "medqa"):
+        yield Experiment(scores, "interpolation", 50, (*COMPARED, *others), 25)
+        yield Experiment(scores, "interpolation", 50, ("active_querying",), 10)
+
+
 RUNS = {  # name: (experiments, data sets)
     "protocol": (tuple(_protocol()), data.HELM_LITE),
     "mmlu_math": (tuple(_mmlu_math()), ("mmlu", "math", "mmlu_pro", "mmlu_math")),
@@ -415,5 +432,9 @@ RUNS = {  # name: (experiments, data sets)
     "models_2026": (
         tuple(_models_2026()),
         ("swe_bench_bash_only", "swe_bench_multilingual", "gso", "swe_bench_verified"),
+    ),
+    "rivals": (
+        tuple(_rivals()),
+        (*data.HELM_LITE, "swe_bench_verified", "bigcodebench"),
     ),
 }

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from benchpred_utils import data, summary
 
-from . import code, expressions, repository
+from . import code, expressions, repository, rivals
 from .protocols import RUNS, records
 
 MADE_BY = "benchpred_book.runs._tables"  # it reaches all that makes the rows of an experiment
+RIVALS_MADE_BY = "benchpred_book.rivals.tables"
 SHORT = 16  # hexadecimal digits of a key in run.json, which holds two for each experiment
 
 __all__ = ["MEASURED", "RUNS", "StaleRun", "folder", "glued", "load", "make", "state"]
@@ -132,8 +133,9 @@ def key(name):
     methods of METHODS, only its own and random_sampling.
     """
     experiments, datasets = RUNS[name]
+    made_by = RIVALS_MADE_BY if name == "rivals" else MADE_BY
     code_of = {
-        methods: code.key(code.reached(names=[MADE_BY], methods=("random_sampling", *methods)))
+        methods: code.key(code.reached(names=[made_by], methods=("random_sampling", *methods)))
         for methods in {experiment.methods for experiment in experiments}
     }
     return {
@@ -173,8 +175,9 @@ def make(name, anew=False, n_jobs=-1):
     stale = [experiment for experiment in experiments if experiment not in parts]
     # The longest first, so that no worker is left with one at the end.
     stale.sort(key=_weight, reverse=True)
+    tables_of = rivals.tables if name == "rivals" else _tables
     work = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(_tables)(experiment) for experiment in stale
+        joblib.delayed(tables_of)(experiment) for experiment in stale
     )
     for tables, experiment in zip(tqdm(work, f"run {name}", len(stale), mininterval=5), stale):
         parts[experiment] = {part: _as_text(table) for part, table in tables.items()}
