@@ -73,7 +73,7 @@ def chapters(names, work, jobs: int) -> int:
 
 
 def make_runs(names, anew: bool) -> None:
-    """Compute what is stale of stored runs, or all `anew`; without data, say so."""
+    """Compute what is stale of stored runs, or all `anew`; say so where data, or a library, are lacking."""
     for name in names:
         reasons = runs.state(name)
         if not (anew or reasons):
@@ -81,7 +81,7 @@ def make_runs(names, anew: bool) -> None:
         print(f"run {name}: {'; '.join(reasons) or 'computed anew'} ...", flush=True)
         try:
             runs.make(name, anew)
-        except DataUnavailable as error:
+        except (DataUnavailable, ImportError) as error:
             print(f"run {name}: can't be made: {error}", flush=True)
 
 
