@@ -317,7 +317,8 @@ class EvaluationSession:
 
     def _copied(self):
         """A copy of the rounds, but of what was learned."""
-        return copy.deepcopy(self._rounds, {id(self._learned): self._learned})
+        learned = self._learned, self._model.sources
+        return copy.deepcopy(self._rounds, {id(part): part for part in learned})
 
     def _found(self, rounds):
         """The value, lower, upper, ess, the mean with forecasts, and words of the interval."""
