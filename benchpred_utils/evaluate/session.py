@@ -360,6 +360,9 @@ class EvaluationSession:
                 f"{self._n_failed} of the {len(self.results)} items run have no result; they are "
                 f"{'left' if failed == 'open' else 'counted as'} {failed}"
             )
+        n_tasks = len({name.rpartition(":")[0] for name in self.source.items.tolist()})
+        if n_tasks > 1:
+            yield f"the mean is over the items of {n_tasks} tasks; estimate_by gives each task's"
         if n and not self.done:
             yield (
                 f"the budget is not spent yet, {n - len(self.results)} of the {n} items lack a "
