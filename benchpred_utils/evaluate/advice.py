@@ -72,36 +72,45 @@ def recommend(
     number of items.  The same `rng` (None: seeded with 0) gives the same advice.
     Raises TypeError or ValueError, naming the culprit, when an argument can't be used.
     """
-    n_items = _checked(source_scores, budget, precision, difference, accuracy)
-    values = _sorted(source_scores) if isinstance(source_scores, Scores) else np.empty((0, n_items))
-    m = len(values)
-    quarter = max(m // 4, 1)
+    values = _sorted(source_scores)
+    m, n_items = values.shape
+    if budget is not None and precision is not None:
+        raise ValueError("give budget or precision, not both: the one follows from the other")
     if target not in ("new", "known"):
         raise ValueError(f"target is {target!r}; it is 'new', beyond the sources, or 'known'")
+    for name, value in {
+        "difference": difference,
+        "accuracy": accuracy,
+        "precision": precision,
+    }.items():
+        if value is not None and not 0 < value < 1:
+            raise ValueError(f"{name} is {value}; it must lie between 0 and 1")
+    quarter = max(m // 4, 1)
     alike = values[-quarter:] if target == "new" else values
     p = alike.mean(axis=1) if m and accuracy is None else np.array([accuracy or 0.5])
-    correlation, spread = _shape(alike)
-    width = precision or PRECISION
+    correlation, spread = _shape(alike) if m else (0.0, 1.0)
+    precision = precision or PRECISION
     n = None if budget is None else budget_items(budget, n_items)
-    trial = max(n or items_for(width, n_items, p, 1.5), min(10, n_items))
+    trial = max(n or items_for(precision, n_items, p, 1.5), min(10, n_items))
     rng = rng or np.random.default_rng(0)
-    by_sources, reasons, ess, method = {}, [], np.nan, "random_sampling"
+    by_sources, reasons, ess = {}, [], np.nan
     if m > 1:
         held = np.arange(m)[-quarter:] if target == "new" else rng.permutation(m)[:quarter]
-        found = _measure(values, held, trial, rounds, rng)
-        by_sources = {size: float(np.divide(*found[size].sum(axis=1))) for size in found}
+        by_sources, each = _measure(values, held, trial, rounds, rng)
         misled = by_sources.pop(0)
         ess = by_sources[m - quarter]
-        each = np.divide(*found[m - quarter])
-        reasons.append(MEASURED.format(quarter, ess, each.min(), each.max(), m - quarter))
+        reasons.append(MEASURED.format(quarter, ess, min(each), max(each), m - quarter))
+    method, worth = "random_sampling", 1 / spread
     if ess >= WORTHWHILE:
         method = "sequential_stratification" if rounds else "aipw_cross_fitted"
-    worth = (ess if ess >= WORTHWHILE else 1.0) / spread
-    n = n or items_for(width, n_items, p, worth)
-    width = half_width(n, n_items, p, worth)
+        worth = ess / spread
+    n = n or items_for(precision, n_items, p, worth)
+    width, middle, plain = (
+        half_width(n, n_items, *at) for at in ((p, worth), (0.5, worth), (p, 1 / spread))
+    )
     if ess >= WORTHWHILE:
-        reasons.append(UNBIASED.format(misled, 100 * half_width(n, n_items, p, 1 / spread)))
-    reasons.append(EXPECTED.format(p.mean(), 100 * half_width(n, n_items, 0.5, worth)))
+        reasons.append(UNBIASED.format(misled, 100 * plain))
+    reasons.append(EXPECTED.format(p.mean(), 100 * middle))
     n_compare = None
     if difference is not None:
         n_compare = items_to_compare(difference, p.mean(), correlation, n_items, spread)
@@ -188,23 +197,24 @@ def items_to_compare(
 
 
 def _measure(values, held, n, rounds, rng):
-    """{number of sources: (2, P)}: the variances of two estimates of the P models held out.
+    """{number of sources: ess}, and with the most of them that of each of the P models held out.
 
-    They are of the mean of n random items, and of the method's estimate, learned from so many of
-    the others, evenly spread in accuracy.  At 0: from all of them, their items shuffled.
+    An ess is the variance of the mean of n random items over that of the method's estimate, learned
+    from so many of the others, evenly spread in accuracy.  At 0: all of them, their items shuffled.
     """
     others = np.delete(values, held, axis=0)
     m, n_items = others.shape
     target = values[held]
-    random = (1 / n - 1 / n_items) * target.var(axis=1, ddof=1)
-    sizes = [size for size in (m // 2, m // 4, m // 8) if size > 1]
+    random = np.maximum((1 / n - 1 / n_items) * target.var(axis=1, ddof=1), 1e-12)
     found = {}
-    for size in (m, *sizes, 0):
-        source = others[np.linspace(0, m - 1, size or m).round().astype(int)]
-        order = np.arange(n_items) if size else rng.permutation(n_items)
-        own = _variance(source[:, order], target, n, rounds, rng)
-        found[size] = np.maximum([random, own], 1e-12)
-    return found
+    for size in sorted({m, m // 2, m // 4, m // 8, 0}, reverse=True):
+        if size > 1 or size in (m, 0):
+            source = others[np.linspace(0, m - 1, size or m).round().astype(int)]
+            order = np.arange(n_items) if size else rng.permutation(n_items)
+            own = _variance(source[:, order], target, n, rounds, rng)
+            found[size] = np.maximum(own, 1e-12)
+    by_sources = {size: float(random.sum() / own.sum()) for size, own in found.items()}
+    return by_sources, random / found[m]
 
 
 def _variance(source, target, n, rounds, rng):
@@ -224,14 +234,11 @@ def _variance(source, target, n, rounds, rng):
 
 def _shape(values):
     """The correlation of two models' scores over the items, and the variance over p (1 - p)."""
-    if not len(values):
-        return 0.0, 1.0
     p = values.mean(axis=1)
     variances = values.var(axis=1)
-    variance = variances.sum()
-    pairs = np.sqrt(variances).sum() ** 2 - variance
-    shared = values.sum(axis=0).var() - variance
-    spread = (variance + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
+    pairs = np.sqrt(variances).sum() ** 2 - variances.sum()
+    shared = values.sum(axis=0).var() - variances.sum()
+    spread = (variances.sum() + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
     return shared / pairs if pairs > 1e-12 else 0.0, spread
 
 
@@ -244,9 +251,9 @@ def missing_note(scores: Scores, answered: Array) -> str | None:
     """
     taken = np.asarray(answered, dtype=bool)
     n, n_items = taken.sum(), len(taken)
-    if n in (0, n_items):
-        return None
     share = n / n_items
+    if share in (0, 1):
+        return None
     with suppress(ValueError):  # where there are no tasks
         names, of_item, size = np.unique(tasks_of(scores), return_inverse=True, return_counts=True)
         more = np.bincount(of_item, taken) - share * size
@@ -273,28 +280,18 @@ HARDER = "no random sample: the sources score {:.2f} on the items answered, {:.2
 FIRST = "no random sample: the items answered have the mean place {:.0f}, the others {:.0f}"
 
 
-# --- checks ---
+def _sorted(source):
+    """(M, N) the scores of the sources, worst first; the item's mean where one is missing.
 
-
-def _checked(source, budget, precision, difference, accuracy):
-    """The number of items."""
-    n_items = source.n_items if isinstance(source, Scores) else source
-    if isinstance(n_items, bool) or not isinstance(n_items, Integral):
+    Of a number of items (0, N).
+    """
+    if isinstance(source, Scores):
+        values = np.where(np.isnan(source.values), np.nanmean(source.values, axis=0), source.values)
+        return values[np.argsort(values.mean(axis=1), kind="stable")]
+    if isinstance(source, bool) or not isinstance(source, Integral):
         raise TypeError(
             f"source_scores must be Scores, or the number of items, not {type(source).__name__}"
         )
-    if n_items < 2:
+    if source < 2:
         raise ValueError(f"source_scores is {source}; a benchmark has at least 2 items")
-    if budget is not None and precision is not None:
-        raise ValueError("give budget or precision, not both: the one follows from the other")
-    tops = {"precision": (precision, 0.5), "difference": (difference, 1), "accuracy": (accuracy, 1)}
-    for name, (value, top) in tops.items():
-        if value is not None and not 0 < value < top:
-            raise ValueError(f"{name} is {value}; it must lie between 0 and {top}")
-    return n_items
-
-
-def _sorted(scores):
-    """The scores of the sources in order of accuracy; the item's mean where one is missing."""
-    values = np.where(np.isnan(scores.values), np.nanmean(scores.values, axis=0), scores.values)
-    return values[np.argsort(values.mean(axis=1), kind="stable")]
+    return np.empty((0, source))

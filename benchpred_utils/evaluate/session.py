@@ -332,7 +332,8 @@ class EvaluationSession:
 
     def _copied(self):
         """A copy of the rounds, but of what was learned."""
-        return copy.deepcopy(self._rounds, {id(self._learned): self._learned})
+        learned = self._learned, self._model.sources
+        return copy.deepcopy(self._rounds, {id(part): part for part in learned})
 
     def _found(self, rounds):
         """The value, lower, upper, ess, the mean with forecasts, and words of the interval."""
@@ -374,6 +375,9 @@ class EvaluationSession:
                 f"{self._n_failed} of the {len(self.results)} items run have no result; they are "
                 f"{'left' if failed == 'open' else 'counted as'} {failed}"
             )
+        n_tasks = len({name.rpartition(":")[0] for name in self.source.items.tolist()})
+        if n_tasks > 1:
+            yield f"the mean is over the items of {n_tasks} tasks; estimate_by gives each task's"
         if n and not self.done:
             yield (
                 f"the budget is not spent yet, {n - len(self.results)} of the {n} items lack a "
@@ -416,14 +420,22 @@ class EvaluationSession:
         """What is done within starts from what the file holds by now, and is saved in it."""
         with _alone(path):
             self._merge(path)
-            yield
-            if path is not None:
-                parts = {name: _dumped(part) for name, part in self.to_dict().items()}
-                parts["checksums"] = _dumped({name: _checksum(parts[name]) for name in CHECKED})
-                text = ", ".join(f'"{name}": {part}' for name, part in parts.items())
-                text = "{" + text + "}"
-                write_text(path, text)
-                self._saved[os.path.abspath(path)] = text
+            try:
+                yield
+            finally:  # Ctrl-C may come while the next items are chosen
+                if path is not None:
+                    self._write(path)
+
+    def _write(self, path):
+        parts = {name: _dumped(part) for name, part in self.to_dict().items()}
+        parts["checksums"] = _dumped({name: _checksum(parts[name]) for name in CHECKED})
+        text = "{" + ", ".join(f'"{name}": {part}' for name, part in parts.items()) + "}"
+        try:
+            write_text(path, text)
+        except KeyboardInterrupt:
+            write_text(path, text)
+            raise
+        self._saved[os.path.abspath(path)] = text
 
     def _merge(self, path):
         """Take in what another process has saved."""
@@ -439,9 +451,15 @@ class EvaluationSession:
         other = self.resume(path, self.source)
         if any(mine != its for mine, its in zip(self._rounds.items[0], other._rounds.items[0])):
             raise ValueError(f"{path} holds another session by now; save(path) in another file")
-        new = {k: v for k, v in self.results.items() if v is not None or k not in other.results}
-        self.results = other._checked_results(list(new), list(new.values()))
+        for name, result in self.results.items():
+            its = other.results.setdefault(name, result)
+            if None not in (its, result) and its != result:
+                raise ValueError(f"item {name} has the result {its:g} in {path}, not {result:g}")
+            other.results[name] = result if its is None else its
+        other._go_on()
+        self.results = other.results
         self._rounds = other._rounds
+        self._saved |= other._saved
 
     def to_dict(self) -> dict:
         """What the session's file holds."""

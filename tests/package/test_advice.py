@@ -8,7 +8,7 @@ from cases import awkward
 from scipy import stats
 
 import benchpred_utils as bp
-from benchpred_utils.evaluate.advice import half_width, items_to_compare
+from benchpred_utils.evaluate.advice import half_width, items_to_compare, missing_note
 from benchpred_utils.intervals import sample_interval
 
 
@@ -227,3 +227,62 @@ def test_the_frontier_is_as_forecast(load, name):
     forecast = half_width(50, source.n_items, target.accuracy, advice.ess)
     assert advice.method == bp.RECOMMENDED
     assert forecast == pytest.approx(obtained, rel=0.2)
+
+
+# --- what is no random sample ---
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """120 items, half of them easy and half hard, in turn."""
+    rng = np.random.default_rng(4)
+    level = np.tile([0.85, 0.6], 60)
+    values = (rng.random((7, 120)) < level).astype(float)
+    return bp.Scores(values, domains=np.tile(["easy", "hard"], 60))
+
+
+def test_items_missing_by_domain_are_told(halves):
+    """All the easy ones and 15 of the hard ones: the case of a run that broke off."""
+    answered = (np.arange(120) % 2 == 0) | (np.arange(120) % 8 == 1)
+    assert (
+        missing_note(halves, answered) == "no random sample: 60 of 60 easy and 15 of 60 hard items"
+    )
+    named = bp.Scores(halves.values, items=[f"{d}:{i}" for i, d in enumerate(halves.domains)])
+    assert "15 of 60 hard" in missing_note(named, answered)
+
+
+def test_without_domains_the_sources_tell_hard_items_from_easy_ones(halves):
+    plain = bp.Scores(halves.values)
+    order = np.argsort(plain.values.mean(axis=0))
+    answered = np.isin(np.arange(120), order[50:])
+    note = missing_note(plain, answered)
+    assert re.search(r"the sources score 0\.8\d on the items answered, 0\.4\d on the others", note)
+
+
+def test_the_first_items_are_no_random_sample(halves):
+    note = missing_note(bp.Scores(halves.values), np.arange(120) < 40)
+    assert note.endswith("the items answered have the mean place 20, the others 80")
+
+
+@pytest.mark.parametrize("n", [1, 10, 60, 115, 119])
+def test_random_samples_are_seldom_accused(halves, n):
+    """A negative control: at most 1 in 1,000 is, by three standard errors."""
+    rng = np.random.default_rng(n)
+    accused = [missing_note(halves, rng.permutation(120) < n) is not None for _ in range(2_000)]
+    assert np.mean(accused) <= 0.001 + 3 * (0.001 / 2_000) ** 0.5
+
+
+@pytest.mark.parametrize("answered", [np.zeros(120), np.ones(120)])
+def test_none_or_all_is_no_selection(halves, answered):
+    assert missing_note(halves, answered) is None
+
+
+def test_sources_with_gaps_get_advice(sources):
+    values = sources.values.copy()
+    values[3, ::4] = np.nan
+    try:
+        gaps = bp.Scores(values)
+    except ValueError:
+        pytest.skip("Scores take no gaps here")
+    whole, advice = (bp.recommend(each, budget=60) for each in (sources, gaps))
+    assert advice.method == whole.method and advice.ess == pytest.approx(whole.ess, rel=0.1)

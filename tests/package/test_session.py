@@ -367,6 +367,40 @@ def test_ctrl_c_while_the_next_items_are_chosen_loses_nothing(scores, ask, mode,
     np.testing.assert_equal(session.estimate(), whole.estimate())
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal of a timer")
+def test_ctrl_c_at_any_instant_leaves_a_session_that_goes_on_to_the_same_value(
+    scores, ask, tmp_path
+):
+    whole = EvaluationSession(scores, budget=20, rounds=4, rng=np.random.default_rng(3))
+    finish(whole, ask)
+
+    def interrupt(*place):
+        raise KeyboardInterrupt
+
+    before, interrupts = signal.signal(signal.SIGALRM, interrupt), 0
+    for seed in range(10):
+        path, rng = tmp_path / f"{seed}.json", np.random.default_rng(seed)
+        session = EvaluationSession(
+            scores, budget=20, rounds=4, rng=np.random.default_rng(3), path=path
+        )
+        while not session.done:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.0001, 0.02))
+                session.record(*ask(session.next_items()))
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupts += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if rng.random() < 0.3:
+                session = EvaluationSession.resume(path, scores)
+        resumed = EvaluationSession.resume(path, scores)
+        finish(resumed, ask)
+        for each in (session, resumed):
+            np.testing.assert_allclose(each.estimate()[:3], whole.estimate()[:3])
+    signal.signal(signal.SIGALRM, before)
+    assert interrupts and len(os.listdir(tmp_path)) == 10
+
+
 # --- items that failed ---
 
 
