@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 def observe(target, core):
     """The scores of the targets (P, N) on the core sets (T, n): (T, P, n)."""
-    return target[:, array_module(target).asarray(core)].swapaxes(0, 1)
+    return target.T[core].swapaxes(1, 2)
 
 
 def evaluate(estimator, source, target, core, size=PART):
@@ -144,13 +144,8 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     xp = array_module(source)
     folds = min(folds, n)
     s = observed.swapaxes(1, 2)  # (T, n, P)
-    z = source.T[core]
-    center = z.mean(axis=1, keepdims=True)
-    z = z - center
-    eye = xp.eye(n)
-    fit = _ridge(z, xp.broadcast_to(eye, (len(z), n, n)), alpha)  # the coefficients are fit @ s
-    apart = eye - 1 / n - z @ fit  # apart @ s are the residuals of the fit to all of C
-    weights = 1 / n + (source.mean(axis=1) - center) @ fit  # weights @ s is its AIPW
+    center, fit, apart = _linear_fit(source.T[core], alpha)
+    weights = 1 / n + (source.mean(axis=1) - center) @ fit  # weights @ s is the AIPW of all of C
     value = weights @ s
     errors = []
     for k in range(folds):
@@ -179,22 +174,20 @@ def random_sampling_learn(source, core, observed):
 def ridge_loo(x, y):
     """Ridge regressions with intercept of y (M,) on x (T, M, n): weights (T, n), intercepts (T,).
 
-    The penalty is the one of ALPHAS with the least leave-one-out squared error, in closed form:
-    with G = (K + alpha I)^-1 of the centred kernel K and y centred, the residual left out is
-    (G y)_i / (G_ii - 1/(M alpha)).
+    The penalty is the one of ALPHAS with the least leave-one-out squared error: with H the hat
+    matrix, the residual left out is ((I - H) y)_i / (1 - H_ii).
     """
     xp = array_module(x)
-    n_models = len(y)
-    x_mean = x.mean(axis=1)
-    xt = (x - x_mean[:, None]).swapaxes(1, 2)
-    alphas = xp.asarray(ALPHAS)[:, None]
-    kernel = xt.swapaxes(1, 2) @ xt
-    inverse = xp.linalg.inv(kernel[:, None] + alphas[..., None] * xp.eye(n_models))
-    dual = inverse @ (y - y.mean())  # (T, penalties, M)
-    leverage = xp.diagonal(inverse, axis1=2, axis2=3) - 1 / (n_models * alphas)
-    best = ((dual / leverage) ** 2).mean(axis=2).argmin(axis=1)
-    beta = matvec(xt, dual[xp.arange(len(best)), best])
-    return beta, y.mean() - (x_mean * beta).sum(axis=1)
+    errors = []
+    betas = []
+    for alpha in ALPHAS:
+        center, fit, apart = _linear_fit(x, alpha)
+        left_out = apart @ y / xp.diagonal(apart, axis1=1, axis2=2)
+        errors.append((left_out**2).mean(axis=1))
+        betas.append(fit @ y)
+    best = xp.stack(errors).argmin(axis=0)  # (T,)
+    beta = xp.stack(betas)[best, xp.arange(len(best))]
+    return beta, y.mean() - (center[:, 0] * beta).sum(axis=1)
 
 
 # --- imputation by principal components ---------------------------------------------------------
@@ -255,6 +248,18 @@ def _imputed_means(rows, items, seen, rank):
 def matvec(matrix, vector):
     """The product of each matrix (..., a, b) with its vector (..., b): (..., a)."""
     return (matrix @ vector[..., None])[..., 0]
+
+
+def _linear_fit(z, alpha):
+    """Of ridges with an intercept on z (T, n, M): the mean of z, and what gives of the scores s
+    the coefficients, fit (T, M, n) @ s, and the residuals, apart (T, n, n) @ s.
+    """
+    xp = array_module(z)
+    n = z.shape[1]
+    center = z.mean(axis=1, keepdims=True)
+    z = z - center
+    fit = _ridge(z, xp.eye(n) + 0 * z[..., :1], alpha)
+    return center, fit, xp.eye(n) - 1 / n - z @ fit
 
 
 def _ridge(z, s, alpha):

@@ -15,7 +15,14 @@ import numpy as np
 
 from .backend import array_module, to_numpy
 from .designs import Draw, checked_budget, uniform_core_sets
-from .estimators import ALPHAS, PART, matvec, observe, ridge_loo
+from .estimators import (
+    ALPHAS,
+    PART,
+    evaluate,
+    observe,
+    random_sampling_learn,
+    ridge_loo,
+)
 
 GRID = np.logspace(-4, 1, 1000)  # those of the lasso
 
@@ -35,47 +42,42 @@ def random_search_learn(source, n, rng, size=10_000):
     core set with the least mean absolute error on the other quarter wins, and is fitted again on
     all (Zhang, Dorner & Hardt 2025).
     """
-    xp = array_module(source)
-    cores = xp.asarray(uniform_core_sets(source.shape[1], n, size, rng))
+    cores = uniform_core_sets(source.shape[1], n, size, rng)
     train, valid = _two_parts(source, 0.75, rng)
-    # Branch and bound, by hand, because trying all core sets takes many times as long: the error
-    # under each penalty is cheap for all core sets at once, the penalty that leave-one-out chooses
-    # is not; so the least of the errors, a lower bound, says which few dozen core sets need it.
+    # Branch and bound, as trying all core sets takes many times as long: the error under a penalty
+    # is cheap, the penalty that leave-one-out chooses is not. The least of the errors is a lower
+    # bound, by which a few dozen core sets are left.
     bound = _least_gaps(train, valid, cores)
-    order = xp.argsort(bound, stable=True)
-    best = (np.inf, None)
-    for start in range(0, size, 32):
-        some = order[start : start + 32]
-        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision
-            break
-        weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1))
-        predicted = matvec(observe(valid, cores[some]), weights) + intercept[:, None]
-        gaps = abs(predicted - valid.mean(axis=1)).mean(axis=1)
-        place = int(gaps.argmin())
-        best = min(best, (float(gaps[place]), int(some[place])))
-    core = cores[best[1]]
+    first = cores[bound.argsort()[:32]]
+    least = _gaps(random_sampling_learn, train, valid, first).min()
+    cores = cores[bound <= least + 1e-9]
+    core = cores[_gaps(random_sampling_learn, train, valid, cores).argmin()]
     weights, intercept = ridge_loo(observe(source, core[None]), source.mean(axis=1))
-    return Draw(to_numpy(core), (to_numpy(weights[0]), float(intercept[0])))
+    return Draw(core, (to_numpy(weights[0]), float(intercept[0])))
+
+
+def _gaps(estimator, train, valid, cores):
+    """The mean absolute error (B,) of an estimator that learns from `train`, on `valid`."""
+    value = evaluate(estimator, train, valid, cores).value
+    return to_numpy(abs(value - valid.mean(axis=1)).mean(axis=1))
 
 
 def _least_gaps(train, valid, cores):
     """The least mean absolute error on `valid`, over the penalties, of a ridge on `train`: (B,)."""
     xp = array_module(train)
     n_train = len(train)
-    y = train.mean(axis=1)
-    error = valid.mean(axis=1) - y.mean()
-    z = (xp.concat([train, valid]) - train.mean(axis=0)).T.astype(xp.float32)  # (N, models)
-    penalties = xp.asarray(ALPHAS, dtype=xp.float32)[:, None, None] * xp.eye(n_train, dtype=z.dtype)
-    y = (y - y.mean()).astype(z.dtype)[:, None]
+    z = (xp.concat([train, valid]) - train.mean(axis=0)).T  # (N, models)
+    accuracy = z.mean(axis=0)[:, None]  # less the mean of train
+    penalties = xp.asarray(ALPHAS)[:, None, None] * xp.eye(n_train)
     least = []
     for start in range(0, len(cores), PART):
         x = z[cores[start : start + PART]]  # (part, n, models)
-        gram = x.swapaxes(1, 2) @ x[..., :n_train]
-        systems = gram[:, None, :n_train] + penalties
-        duals = xp.linalg.solve(systems, xp.broadcast_to(y, (*systems.shape[:3], 1)))[..., 0]
-        predicted = duals @ gram[:, n_train:].swapaxes(1, 2)
-        least.append(abs(predicted - error).mean(axis=2).min(axis=1))
-    return xp.concat(least)
+        gram = (x.swapaxes(1, 2) @ x[..., :n_train])[:, None]
+        systems = gram[..., :n_train, :] + penalties
+        duals = xp.linalg.solve(systems, accuracy[:n_train] + 0 * systems[..., :1])
+        errors = gram[..., n_train:, :] @ duals - accuracy[n_train:]
+        least.append(abs(errors).mean(axis=(2, 3)).min(axis=1))
+    return to_numpy(xp.concat(least))
 
 
 # --- lasso ----------------------------------------------------------------------------------------
