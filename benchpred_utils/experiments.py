@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .backend import asarray
 from .designs import budget_items
-from .methods import METHODS, Method, begin
+from .methods import METHODS, begin
 from .scores import Scores
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
@@ -28,34 +28,34 @@ def split_models(scores, split, rng=None):
     Raises ValueError for another split, without dates where they are needed, and with too few
     models; TypeError when the random split gets no Generator.
     """
-    right = scores.accuracy > 0
     if split not in SPLITS:
         choices = f"use one of {', '.join(SPLITS)}, or give source= and target="
         raise ValueError(f"split is {split!r}; {choices}")
-    if not right.any():
+    right = scores.accuracy > 0
+    n_models = int(right.sum())
+    if n_models == 0:
         raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
-    if right.sum() < 4:
-        found = f"{scores.name} has {right.sum()} models with an accuracy above 0"
+    if n_models < 4:
+        found = f"{scores.name} has {n_models} models with an accuracy above 0"
         raise ValueError(f"{found}; a split takes at least 4")
-    if split == "interpolation" and not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            "the interpolation split is random: pass rng=numpy.random.default_rng(seed)"
-        )
-    if split == "chronological" and scores.dates is None:
-        raise ValueError(
-            f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
-        )
     scores = scores.select(models=right)
-    n_models = scores.n_models
-    n_sources = int(0.5 * n_models)
-    n_targets = int(0.3 * n_models)
     if split == "interpolation":
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(
+                "the interpolation split is random: pass rng=numpy.random.default_rng(seed)"
+            )
         order = rng.permutation(n_models)
-        n_targets = int(0.25 * n_models)
+        n_targets = n_models // 4
         n_sources = n_models - n_targets
     else:
         strength = scores.accuracy if split == "extrapolation" else scores.dates
+        if strength is None:
+            raise ValueError(
+                f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
+            )
         order = np.argsort(strength, kind="stable")
+        n_targets = int(0.3 * n_models)
+        n_sources = n_models // 2
     targets = order[n_models - n_targets :]
     return scores.select(models=order[:n_sources]), scores.select(models=targets)
 
@@ -93,13 +93,12 @@ def run_experiment(
     tasks = (joblib.delayed(experiment.run)(chunk) for chunk in chunks)
     runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
     name = f"{experiment.benchmark}, {experiment.split}"
-    parts = []
+    parts = {name: [] for name in experiment.methods}  # trials stay in order
     with threadpool_limits(1):  # here too: threads of one process share the limit
         for run in tqdm(runs, name, len(chunks), disable=not progress, leave=False):
-            parts += run
-    order = list(experiment.methods)
-    parts.sort(key=lambda part: order.index(part["method"][0]))  # trials stay in order
-    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+            for method, records in run:
+                parts[method].append(records)
+    return pd.concat(sum(parts.values(), []), ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,12 @@ class _Experiment:
     """What every chunk of trials needs to know; it travels to the workers."""
 
     benchmark: str
-    methods: dict[str, Method]  # by name: a worker knows no method that was added to the table
+    methods: dict  # by name: a worker knows no method that was added to the table
     split: str
     n: int
     seed: int
-    scores: Scores | None  # None when the split is given
-    pair: tuple | None  # the source and target Scores when every trial has the same
+    scores: Scores
+    pair: tuple  # the source and target Scores when every trial has the same, else empty
 
     def rng(self, trial, purpose):
         """The stream of one purpose in one trial: no draw depends on what ran before."""
@@ -120,7 +119,7 @@ class _Experiment:
         return np.random.default_rng([self.seed, trial, *(zlib.crc32(w.encode()) for w in words)])
 
     def run(self, trials):
-        """The records of some trials: a list of column dictionaries, one per method and split."""
+        """The records of some trials: (method, data frame), one per method and split."""
         with threadpool_limits(1):  # the systems are small: threads only get into each other's way
             if self.pair:
                 return self._run_split(*self.pair, trials)
@@ -131,37 +130,35 @@ class _Experiment:
             return records
 
     def _run_split(self, source, target, trials):
-        source = asarray(source.values)
-        rows = np.tile(np.arange(target.n_models), len(trials))[:, None]
+        values = asarray(source.values)
+        n_targets, n_items = target.values.shape
+        rows = np.tile(np.arange(n_targets), len(trials))
         learned = {}
         drawn = {}
         records = []
         for name, method in self.methods.items():
             if method.learn not in learned:
-                learned[method.learn] = method.learn(source, self.n)
+                learned[method.learn] = method.learn(values, self.n)
             rngs = [self.rng(trial, method.stream) for trial in trials]
-            size = (target.n_items, target.n_models)
-            rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)
+            given = learned[method.learn], self.n, rngs, n_items, n_targets
+            rounds = begin(method, *given, drawn)
             while not rounds.done:
-                rounds.record(target.values[rows, rounds.next_items()])
-            records.append(self._records(name, target, trials, method.read(rounds)))
+                rounds.record(target.values[rows[:, None], rounds.next_items()])
+            estimate = method.read(rounds)
+            columns = {
+                "benchmark": self.benchmark,
+                "method": name,
+                "split": self.split,
+                "budget": self.n,
+                "trial": np.repeat(trials, n_targets),
+                "model": target.models[rows],
+                "truth": target.accuracy[rows],
+                "estimate": estimate.value,
+                "lower": np.nan if estimate.lower is None else estimate.lower,
+                "upper": np.nan if estimate.upper is None else estimate.upper,
+            }
+            records.append((name, pd.DataFrame(columns)))
         return records
-
-    def _records(self, method, target, trials, estimate):
-        columns = {
-            "benchmark": self.benchmark,
-            "method": method,
-            "split": self.split,
-            "budget": self.n,
-            "trial": np.repeat(trials, target.n_models),
-            "model": np.tile(target.models, len(trials)),
-            "truth": np.tile(target.accuracy, len(trials)),
-            "estimate": estimate.value,
-            "lower": np.nan if estimate.lower is None else estimate.lower,
-            "upper": np.nan if estimate.upper is None else estimate.upper,
-        }
-        size = estimate.value.shape
-        return {name: np.broadcast_to(values, size) for name, values in columns.items()}
 
 
 def _checked(scores, methods, split, budget, seed, source, target):
@@ -175,15 +172,14 @@ def _checked(scores, methods, split, budget, seed, source, target):
     if not chosen or None in chosen.values():
         known = ", ".join(METHODS)
         raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
-    pair = None
-    whole = scores
-    if source is not None:
-        whole = source
-        if not np.array_equal(source.items, target.items):
-            raise ValueError("source and target must have the same items in the same order")
+    pair = ()
+    if scores is None:
+        scores = source
         split = "given"
         pair = (source, target)
+        if not np.array_equal(source.items, target.items):
+            raise ValueError("source and target must have the same items in the same order")
     elif split != "interpolation":
         pair = split_models(scores, split)
-    n = budget_items(budget, whole.n_items)
-    return _Experiment(whole.name, chosen, split, n, seed, None if pair else scores, pair)
+    n = budget_items(budget, scores.n_items)
+    return _Experiment(scores.name, chosen, split, n, seed, scores, pair)
