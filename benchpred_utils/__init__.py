@@ -51,7 +51,7 @@ __all__ = [
 
 
 def __dir__():
-    return sorted({*globals(), *EVALUATE})
+    return __all__
 
 
 def __getattr__(name):

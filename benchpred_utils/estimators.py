@@ -178,6 +178,8 @@ def ridge_loo(x, y):
     matrix, the residual left out is ((I - H) y)_i / (1 - H_ii).
     """
     xp = array_module(x)
+    y_mean = y.mean()
+    y = y - y_mean
     errors = []
     betas = []
     for alpha in ALPHAS:
@@ -187,7 +189,7 @@ def ridge_loo(x, y):
         betas.append(fit @ y)
     best = xp.stack(errors).argmin(axis=0)  # (T,)
     beta = xp.stack(betas)[best, xp.arange(len(best))]
-    return beta, y.mean() - (center[:, 0] * beta).sum(axis=1)
+    return beta, y_mean - (center[:, 0] * beta).sum(axis=1)
 
 
 # --- imputation by principal components ---------------------------------------------------------

@@ -1,7 +1,8 @@
 """The protocol: split the models, draw core sets, estimate, record."""
 
 import zlib
-from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import joblib
 import numpy as np
@@ -86,100 +87,78 @@ def run_experiment(
     Raises ValueError when a method, split or budget is not there to be had, TypeError for scores
     that are no Scores.
     """
-    experiment = _checked(scores, methods, split, budget, seed, source, target)
+    chosen = {name: METHODS.get(name) for name in methods}
+    if not chosen or None in chosen.values():
+        known = ", ".join(METHODS)
+        raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
+    scores, split, pair = _given(scores, split, source, target)
+    n = budget_items(budget, scores.n_items)
+    # The methods travel to the workers, which know none that was added to the table.
+    run = joblib.delayed(partial(_run, scores, split, pair, chosen, n, seed))
     chunks = [range(trials)[start : start + CHUNK] for start in range(0, trials, CHUNK)]
-    tasks = (joblib.delayed(experiment.run)(chunk) for chunk in chunks)
-    runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    name = f"{experiment.benchmark}, {experiment.split}"
-    parts = {name: [] for name in experiment.methods}  # trials stay in order
+    runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(map(run, chunks))
+    runs = tqdm(runs, f"{scores.name}, {split}", len(chunks), disable=not progress, leave=False)
+    parts = {name: [] for name in chosen}  # trials stay in order
     with threadpool_limits(1):  # here too: threads of one process share the limit
-        for run in tqdm(runs, name, len(chunks), disable=not progress, leave=False):
-            for method, records in run:
-                parts[method].append(records)
-    return pd.concat(sum(parts.values(), []), ignore_index=True)
+        for name, part in chain.from_iterable(runs):
+            parts[name].append(part)
+    return pd.concat(chain.from_iterable(parts.values()), ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Experiment:
-    """What every chunk of trials needs to know; it travels to the workers."""
-
-    benchmark: str
-    methods: dict  # by name: a worker knows no method that was added to the table
-    split: str
-    n: int
-    seed: int
-    scores: Scores
-    pair: tuple  # the source and target Scores when every trial has the same, else empty
-
-    def rng(self, trial, purpose):
-        """The stream of one purpose in one trial: no draw depends on what ran before."""
-        words = (self.benchmark, self.split, purpose)
-        return np.random.default_rng([self.seed, trial, *(zlib.crc32(w.encode()) for w in words)])
-
-    def run(self, trials):
-        """The records of some trials: (method, data frame), one per method and split."""
-        with threadpool_limits(1):  # the systems are small: threads only get into each other's way
-            if self.pair:
-                return self._run_split(*self.pair, trials)
-            records = []
-            for trial in trials:
-                pair = split_models(self.scores, self.split, self.rng(trial, "split"))
-                records += self._run_split(*pair, [trial])
-            return records
-
-    def _run_split(self, source, target, trials):
-        values = asarray(source.values)
-        n_targets, n_items = target.values.shape
-        rows = np.tile(np.arange(n_targets), len(trials))
-        learned = {}
-        drawn = {}
-        records = []
-        for name, method in self.methods.items():
-            if method.learn not in learned:
-                learned[method.learn] = method.learn(values, self.n)
-            rngs = [self.rng(trial, method.stream) for trial in trials]
-            given = learned[method.learn], self.n, rngs, n_items, n_targets
-            rounds = begin(method, *given, drawn)
-            while not rounds.done:
-                rounds.record(target.values[rows[:, None], rounds.next_items()])
-            estimate = method.read(rounds)
-            columns = {
-                "benchmark": self.benchmark,
-                "method": name,
-                "split": self.split,
-                "budget": self.n,
-                "trial": np.repeat(trials, n_targets),
-                "model": target.models[rows],
-                "truth": target.accuracy[rows],
-                "estimate": estimate.value,
-                "lower": np.nan if estimate.lower is None else estimate.lower,
-                "upper": np.nan if estimate.upper is None else estimate.upper,
-            }
-            records.append((name, pd.DataFrame(columns)))
-        return records
-
-
-def _checked(scores, methods, split, budget, seed, source, target):
-    """The experiment of usable arguments."""
+def _given(scores, split, source, target):
+    """The scores, the name of the split, and the pair that every trial has, if it is the same."""
     if (scores is None) == (source is None) or (source is None) != (target is None):
         raise ValueError("give either scores (and a split), or both source and target")
     for given in (scores, source, target):
         if not isinstance(given, Scores | None):
             raise TypeError(f"{type(given).__name__} is given for scores; use Scores(values)")
-    chosen = {name: METHODS.get(name) for name in methods}
-    if not chosen or None in chosen.values():
-        known = ", ".join(METHODS)
-        raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
-    pair = ()
     if scores is None:
-        scores = source
-        split = "given"
-        pair = (source, target)
         if not np.array_equal(source.items, target.items):
             raise ValueError("source and target must have the same items in the same order")
-    elif split != "interpolation":
-        pair = split_models(scores, split)
-    n = budget_items(budget, scores.n_items)
-    return _Experiment(scores.name, chosen, split, n, seed, scores, pair)
+        return source, "given", (source, target)
+    return scores, split, None if split == "interpolation" else split_models(scores, split)
+
+
+def stream(seed, trial, *words):
+    """The random numbers of one purpose in one trial: no draw depends on what ran before."""
+    return np.random.default_rng([seed, trial, *(zlib.crc32(word.encode()) for word in words)])
+
+
+def _run(scores, split, pair, methods, n, seed, trials):
+    """The records of some trials: (method, data frame), one per method and split."""
+    records = []
+    with threadpool_limits(1):  # the systems are small: threads only get into each other's way
+        for some in [trials] if pair else [[trial] for trial in trials]:
+            rng = stream(seed, some[0], scores.name, split, "split")
+            source, target = pair or split_models(scores, split, rng)
+            values = asarray(source.values)
+            learned = {}
+            drawn = {}
+            for name, method in methods.items():
+                if method.learn not in learned:
+                    learned[method.learn] = method.learn(values, n)
+                words = scores.name, split, method.stream
+                rngs = [stream(seed, trial, *words) for trial in some]
+                size = target.values.shape[::-1]
+                rounds = begin(method, learned[method.learn], n, rngs, *size, drawn)
+                about = {"benchmark": scores.name, "method": name, "split": split, "budget": n}
+                records.append((name, pd.DataFrame(about | _columns(method, rounds, target, some))))
+    return records
+
+
+def _columns(method, rounds, target, trials):
+    """What the records say of the trials, when the rounds have been answered."""
+    rows = np.tile(np.arange(target.n_models), len(trials))
+    while not rounds.done:
+        rounds.record(target.values[rows[:, None], rounds.next_items()])
+    estimate = method.read(rounds)
+    return {
+        "trial": np.repeat(trials, target.n_models),
+        "model": target.models[rows],
+        "truth": target.accuracy[rows],
+        "estimate": estimate.value,
+        "lower": np.nan if estimate.lower is None else estimate.lower,
+        "upper": np.nan if estimate.upper is None else estimate.upper,
+    }
