@@ -93,7 +93,7 @@ def weighted_sum(source, core, observed, weights, intercept):
 
     Not a product of matrices, in which targets of equal scores may differ by rounding.
     """
-    return Estimate((observed * weights[:, None, :]).sum(axis=-1) + intercept[:, None])
+    return Estimate((observed * weights[:, None]).sum(axis=-1) + intercept[:, None])
 
 
 def difference(g, core, observed):
@@ -104,7 +104,7 @@ def difference(g, core, observed):
     with known inclusion probabilities n/N.
     """
     g, observed = floating(g, observed)
-    residual = observed - g[core][:, None, :]
+    residual = observed - g[core][:, None]
     return _with_interval(g.mean() + residual.mean(axis=-1), residual, observed, len(g))
 
 
@@ -114,7 +114,8 @@ def aipw(source, core, observed, alpha=10.0):
     s(C) + (N - n)/N x (mean over D \\ C of g - mean over C of g), one g per target. The ridge has
     an unpenalised intercept, so its mean residual on C is zero: mean over C of g = s(C), the
     correction does nothing, and the estimate is regression imputation,
-    n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n.
+    n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n. It is computed as
+    s(C) + mean over D of g - mean over C of g, which is the same.
     """
     source, observed = floating(source, observed)
     z = source.T[core]  # (T, n, M)
