@@ -55,7 +55,7 @@ __all__ = [
 
 
 def __dir__():
-    return sorted({*globals(), *EVALUATE})
+    return __all__
 
 
 def __getattr__(name):

@@ -38,7 +38,7 @@ def uniform_core_sets(n_items, n, size, rng):
     """
     checked_budget(n_items, n)
     left = np.arange(n_items, n_items - n, -1)
-    r = (rng.random((size, n)) * left).astype(np.min_scalar_type(-n_items)).T.copy()
+    r = (rng.random((size, n)) * left).T.astype(np.min_scalar_type(-n_items), order="C")
     for i in range(n - 2, -1, -1):
         # Later draws counted what was left after the i-th; put its item back: those from there on
         # move up by one.
@@ -56,19 +56,19 @@ def k_center_greedy(source, n, rng):
     """
     n_items = checked_budget(source.shape[1], n)
     xp = array_module(source)
-    order = xp.asarray(rng.permutation(n_items))  # argmax takes the first of equals
+    order = rng.permutation(n_items)  # argmax takes the first of equals
     z = source[:, order]
     square = (z**2).sum(axis=0)
     if not xp.isfinite(square).all():
         raise ValueError("the source scores hold missing or infinite values")
-    chosen = [0]
+    chosen = []
     nearest = xp.full(n_items, xp.inf)  # squared distance of each item to its nearest chosen one
-    for _ in range(n - 1):
+    for _ in range(n):
+        chosen.append(nearest.argmax())  # it stays where it is: a GPU need not be waited for
         center = z[:, chosen[-1]]
         nearest = xp.minimum(nearest, square + (center @ center - 2 * (center @ z)))
         nearest[chosen[-1]] = -1.0  # below the distance of a duplicate: no item is taken twice
-        chosen.append(int(nearest.argmax()))
-    return order[xp.asarray(chosen)]
+    return xp.asarray(order)[xp.stack(chosen)]
 
 
 def checked_budget(n_items, n):
@@ -90,7 +90,7 @@ def checked_core(core, n, n_items, whose):
         or core.dtype.kind not in "iu"
         or ordered.min() < 0
         or ordered.max() >= n_items
-        or (ordered[:, 1:] == ordered[:, :-1]).any()
+        or (np.diff(ordered) == 0).any()
     ):
         raise ValueError(
             f"{whose} must give {n} distinct items of {n_items}, by whole numbers from 0 to "

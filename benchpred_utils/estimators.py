@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 def observe(target, core):
     """The scores of the targets (P, N) on the core sets (T, n): (T, P, n)."""
-    return target[:, array_module(target).asarray(core)].swapaxes(0, 1)
+    return target.T[core].swapaxes(1, 2)
 
 
 def evaluate(estimator, source, target, core, size=PART):
@@ -71,7 +71,7 @@ def random_sampling(source, core, observed):
     (observed,) = floating(observed)
     xp = array_module(observed)
     n_items = source.shape[1]
-    estimate = _with_interval(_mean(observed), observed, observed, n_items)
+    estimate = _with_interval(observed.mean(axis=-1), observed, observed, n_items)
     if estimate.lower is None:
         return estimate
     # The variance of 0/1 scores whose mean is theta is known.
@@ -85,7 +85,7 @@ def core_mean(source, core, observed):
 
     It has no interval: nothing gives one.
     """
-    return Estimate(_mean(*floating(observed)))
+    return Estimate(floating(observed)[0].mean(axis=-1))
 
 
 def weighted_sum(source, core, observed, weights, intercept):
@@ -93,7 +93,7 @@ def weighted_sum(source, core, observed, weights, intercept):
 
     Not a product of matrices, in which targets of equal scores may differ by rounding.
     """
-    return Estimate((observed * weights[:, None, :]).sum(axis=-1) + intercept[:, None])
+    return Estimate((observed * weights[:, None]).sum(axis=-1) + intercept[:, None])
 
 
 def difference(g, core, observed):
@@ -104,8 +104,8 @@ def difference(g, core, observed):
     with known inclusion probabilities n/N.
     """
     g, observed = floating(g, observed)
-    residual = observed - g[core][:, None, :]
-    return _with_interval(g.mean() + _mean(residual), residual, observed, len(g))
+    residual = observed - g[core][:, None]
+    return _with_interval(g.mean() + residual.mean(axis=-1), residual, observed, len(g))
 
 
 def aipw(source, core, observed, alpha=10.0):
@@ -114,18 +114,15 @@ def aipw(source, core, observed, alpha=10.0):
     s(C) + (N - n)/N x (mean over D \\ C of g - mean over C of g), one g per target. The ridge has
     an unpenalised intercept, so its mean residual on C is zero: mean over C of g = s(C), the
     correction does nothing, and the estimate is regression imputation,
-    n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n.
+    n/N s(C) + (N - n)/N mean over D \\ C of g, with a bias of order 1/n. It is computed as
+    s(C) + mean over D of g - mean over C of g, which is the same.
     """
     source, observed = floating(source, observed)
-    n_items = source.shape[1]
-    n = core.shape[1]
     z = source.T[core]  # (T, n, M)
-    rest = (source.sum(axis=1) - z.sum(axis=1)) / max(n_items - n, 1)  # mean z of D \ C; (T, M)
     center = z.mean(axis=1, keepdims=True)
     beta = _ridge(z - center, observed.swapaxes(1, 2), alpha)
-    mean = _mean(observed)
-    g_rest = mean + ((rest[:, None, :] - center) @ beta)[:, 0]
-    return Estimate((n * mean + (n_items - n) * g_rest) / n_items)
+    change = (source.mean(axis=1) - center) @ beta
+    return Estimate(observed.mean(axis=-1) + change[:, 0])
 
 
 def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
@@ -145,24 +142,23 @@ def aipw_cross_fitted(source, core, observed, alpha=10.0, folds=5):
     n = core.shape[1]
     if n < 2 or folds < 2:
         raise ValueError(f"cross-fitting takes at least 2 items and 2 folds, not {n} and {folds}")
-    folds = min(folds, n)
     xp = array_module(source)
+    folds = min(folds, n)
     s = observed.swapaxes(1, 2)  # (T, n, P)
-    z = source.T[core]
-    rest = source.sum(axis=1) - z.sum(axis=1)  # (T, M) sums over D \ C
-    ridge_without = _ridge_without(z, s, alpha)
-    total = 0.0
-    residuals = []
+    center, fit, apart = _linear_fit(source.T[core], alpha)
+    weights = 1 / n + (source.mean(axis=1) - center) @ fit  # weights @ s is the AIPW of all of C
+    value = weights @ s
+    errors = []
     for k in range(folds):
         fold = slice(k, None, folds)
-        n_rest = n_items - n + s[:, fold].shape[1]  # |D \ C_-k|
-        point = (rest + z[:, fold].sum(axis=1)) / n_rest
-        g_rest, e = ridge_without(fold, point)
-        seen = s.sum(axis=1) - s[:, fold].sum(axis=1)
-        total = total + seen + n_rest * (g_rest + e.mean(axis=1))
-        residuals.append(e)
-    residual = xp.concat(residuals, axis=1).swapaxes(1, 2)
-    return _with_interval(total / folds / n_items, residual, observed, n_items)
+        # The fit without a fold is the fit to s - e, e its errors there (Stone 1974): the term of
+        # the fold is AIPW of s - e, and (N - n + |C_k|)/N x mean over C_k of e.
+        e = xp.linalg.solve(apart[:, fold, fold], apart[:, fold] @ s)
+        of_errors = ((n_items - n) / e.shape[1] + 1) / n_items - weights[..., fold]
+        value = value + of_errors @ e / folds
+        errors.append(e)
+    residual = xp.concat(errors, axis=1).swapaxes(1, 2)
+    return _with_interval(value[:, 0], residual, observed, n_items)
 
 
 def random_sampling_learn(source, core, observed):
@@ -179,27 +175,22 @@ def random_sampling_learn(source, core, observed):
 def ridge_loo(x, y):
     """Ridge regressions with intercept of y (M,) on x (T, M, n): weights (T, n), intercepts (T,).
 
-    The penalty is the one of ALPHAS with the least leave-one-out squared error, in closed form:
-    with G = (K + alpha I)^-1 of the centred kernel K and y centred, the residual left out is
-    (G y)_i / (G_ii - 1/(M alpha)).
+    The penalty is the one of ALPHAS with the least leave-one-out squared error: with H the hat
+    matrix, the residual left out is ((I - H) y)_i / (1 - H_ii).
     """
     xp = array_module(x)
-    n_models = len(y)
-    x_mean = x.mean(axis=1)
-    xc = x - x_mean[:, None, :]
-    kernel = xc @ xc.swapaxes(1, 2)
+    y_mean = y.mean()
+    y = y - y_mean
     errors = []
-    duals = []
+    betas = []
     for alpha in ALPHAS:
-        inverse = xp.linalg.inv(kernel + alpha * xp.eye(n_models))
-        dual = matvec(inverse, y - y.mean())
-        leverage = xp.diagonal(inverse, axis1=1, axis2=2) - 1 / (n_models * alpha)
-        errors.append(((dual / leverage) ** 2).mean(axis=-1))
-        duals.append(dual)
+        center, fit, apart = _linear_fit(x, alpha)
+        left_out = apart @ y / xp.diagonal(apart, axis1=1, axis2=2)
+        errors.append((left_out**2).mean(axis=1))
+        betas.append(fit @ y)
     best = xp.stack(errors).argmin(axis=0)  # (T,)
-    dual = xp.stack(duals)[best, xp.arange(len(best))]  # (T, M)
-    beta = matvec(xc.swapaxes(1, 2), dual)
-    return beta, y.mean() - (x_mean * beta).sum(axis=-1)
+    beta = xp.stack(betas)[best, xp.arange(len(best))]
+    return beta, y_mean - (center[:, 0] * beta).sum(axis=1)
 
 
 # --- imputation by principal components ---------------------------------------------------------
@@ -217,8 +208,9 @@ def pca(source, core, observed, ranks=(2, 5, 10, 20)):
     source, observed = floating(source, observed)
     xp = array_module(source)
     ordered = source[xp.argsort(source.mean(axis=1))]
-    train = ordered[xp.arange(len(ordered)) % 4 != 2]
-    validation = ordered[2::4]
+    is_kept = xp.arange(len(ordered)) % 4 != 2
+    train = ordered[is_kept]
+    validation = ordered[~is_kept]
     values = []
     for items, seen in zip(core, observed):
         gaps = []
@@ -242,13 +234,13 @@ def _imputed_means(rows, items, seen, rank):
     targets = filled[len(rows) :]  # a view
     targets[:, items] = seen
     for _ in range(100):
-        centred = filled - filled.mean(axis=0)
+        mean = filled.mean(axis=0)
+        centred = filled - mean
         vectors = xp.linalg.eigh(centred @ centred.T)[1][:, -rank:]  # few rows, many items
-        rebuilt = filled.mean(axis=0) + vectors[len(rows) :] @ (vectors.T @ centred)
-        rebuilt[:, items] = seen
-        change = xp.linalg.norm(rebuilt - targets)
-        targets[:] = rebuilt
-        if change < 1e-4:
+        change = mean + vectors[len(rows) :] @ (vectors.T @ centred) - targets
+        change[:, items] = 0.0
+        targets += change
+        if xp.linalg.norm(change) < 1e-4:
             break
     return targets.mean(axis=1)
 
@@ -261,8 +253,16 @@ def matvec(matrix, vector):
     return (matrix @ vector[..., None])[..., 0]
 
 
-def _mean(scores):
-    return scores.mean(axis=-1)
+def _linear_fit(z, alpha):
+    """Of ridges with an intercept on z (T, n, M): the mean of z, and what gives of the scores s
+    the coefficients, fit (T, M, n) @ s, and the residuals, apart (T, n, n) @ s.
+    """
+    xp = array_module(z)
+    n = z.shape[1]
+    center = z.mean(axis=1, keepdims=True)
+    z = z - center
+    fit = _ridge(z, xp.eye(n) + 0 * z[..., :1], alpha)
+    return center, fit, xp.eye(n) - 1 / n - z @ fit
 
 
 def _ridge(z, s, alpha):
@@ -278,36 +278,11 @@ def _ridge(z, s, alpha):
     return xp.linalg.solve(zt @ z + alpha * xp.eye(n_models), zt @ s)
 
 
-def _ridge_without(z, s, alpha):
-    """Ridges with an intercept on z (T, n, M), fitted to the scores s (T, n, P) of all but a fold.
-
-    Gives a function of the fold, a slice, and of a point (T, M): the predictions (T, P) there, and
-    the errors s - g (T, n_k, P) on the fold. With the hat matrix H of the fit to all n items the
-    fold's errors are e = (I - H_kk)^-1 (s - H s)_k, and the fit to the others is the fit to all
-    with s - e in place of s on the fold (Stone 1974).
-    """
-    xp = array_module(z)
-    n = z.shape[1]
-    center = z.mean(axis=1, keepdims=True)
-    zc = z - center
-    b = _ridge(zc, xp.broadcast_to(xp.eye(n), (len(z), n, n)), alpha)  # coefficients are b s
-    residual = s - s.mean(axis=1, keepdims=True) - zc @ (b @ s)
-
-    def ridge_without(fold, point):
-        h = 1 / n + zc[:, fold] @ b[:, :, fold]
-        e = xp.linalg.solve(xp.eye(h.shape[1]) - h, residual[:, fold])
-        weights = 1 / n + (point[:, None, :] - center) @ b  # (T, 1, n) of s in the prediction
-        g = weights @ s - weights[:, :, fold] @ e
-        return g[:, 0], e
-
-    return ridge_without
-
-
 def _with_interval(value, residual, observed, n_items, df=None):
     """The estimate with the score interval of a mean of n residuals: variance (1 - n/N) s_e^2/n."""
     n = residual.shape[-1]
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
     variance = (1 - n / n_items) / n * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
-    ends = sample_interval(value, variance, _mean(observed), n, n_items, df or n - 1)
+    ends = sample_interval(value, variance, observed.mean(axis=-1), n, n_items, df or n - 1)
     return Estimate(value, *ends)

@@ -1,7 +1,8 @@
 """The protocol: split the models, draw core sets, estimate, record."""
 
 import zlib
-from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import joblib
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from .backend import asarray
 from .designs import budget_items
-from .methods import METHODS, Method, begin
+from .methods import METHODS, begin
 from .scores import Scores
 
 SPLITS = ("interpolation", "extrapolation", "chronological")
@@ -28,34 +29,34 @@ def split_models(scores, split, rng=None):
     Raises ValueError for another split, without dates where they are needed, and with too few
     models; TypeError when the random split gets no Generator.
     """
-    right = scores.accuracy > 0
     if split not in SPLITS:
         choices = f"use one of {', '.join(SPLITS)}, or give source= and target="
         raise ValueError(f"split is {split!r}; {choices}")
-    if not right.any():
+    right = scores.accuracy > 0
+    n_models = int(right.sum())
+    if n_models == 0:
         raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
-    if right.sum() < 4:
-        found = f"{scores.name} has {right.sum()} models with an accuracy above 0"
+    if n_models < 4:
+        found = f"{scores.name} has {n_models} models with an accuracy above 0"
         raise ValueError(f"{found}; a split takes at least 4")
-    if split == "interpolation" and not isinstance(rng, np.random.Generator):
-        raise TypeError(
-            "the interpolation split is random: pass rng=numpy.random.default_rng(seed)"
-        )
-    if split == "chronological" and scores.dates is None:
-        raise ValueError(
-            f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
-        )
     scores = scores.select(models=right)
-    n_models = scores.n_models
-    n_sources = int(0.5 * n_models)
-    n_targets = int(0.3 * n_models)
     if split == "interpolation":
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(
+                "the interpolation split is random: pass rng=numpy.random.default_rng(seed)"
+            )
         order = rng.permutation(n_models)
-        n_targets = int(0.25 * n_models)
+        n_targets = n_models // 4
         n_sources = n_models - n_targets
     else:
         strength = scores.accuracy if split == "extrapolation" else scores.dates
+        if strength is None:
+            raise ValueError(
+                f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
+            )
         order = np.argsort(strength, kind="stable")
+        n_targets = int(0.3 * n_models)
+        n_sources = n_models // 2
     targets = order[n_models - n_targets :]
     return scores.select(models=order[:n_sources]), scores.select(models=targets)
 
@@ -90,107 +91,83 @@ def run_experiment(
     Raises ValueError when a method, split or budget is not there to be had, or a target lacks a
     score, TypeError for scores that are no Scores.
     """
-    experiment = _checked(scores, methods, split, budget, seed, source, target)
+    chosen = {name: METHODS.get(name) for name in methods}
+    if not chosen or None in chosen.values():
+        known = ", ".join(METHODS)
+        raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
+    scores, split, pair = _given(scores, split, source, target)
+    n = budget_items(budget, scores.n_items)
+    # The methods travel to the workers, which know none that was added to the table.
+    run = joblib.delayed(partial(_run, scores, split, pair, chosen, n, seed))
     chunks = [range(trials)[start : start + CHUNK] for start in range(0, trials, CHUNK)]
-    tasks = (joblib.delayed(experiment.run)(chunk) for chunk in chunks)
-    runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(tasks)
-    name = f"{experiment.benchmark}, {experiment.split}"
-    parts = []
+    runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(map(run, chunks))
+    runs = tqdm(runs, f"{scores.name}, {split}", len(chunks), disable=not progress, leave=False)
+    parts = {name: [] for name in chosen}  # trials stay in order
     with threadpool_limits(1):  # here too: threads of one process share the limit
-        for run in tqdm(runs, name, len(chunks), disable=not progress, leave=False):
-            parts += run
-    order = list(experiment.methods)
-    parts.sort(key=lambda part: order.index(part["method"][0]))  # trials stay in order
-    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        for name, part in chain.from_iterable(runs):
+            parts[name].append(part)
+    return pd.concat(chain.from_iterable(parts.values()), ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Experiment:
-    """What every chunk of trials needs to know; it travels to the workers."""
-
-    benchmark: str
-    methods: dict[str, Method]  # by name: a worker knows no method that was added to the table
-    split: str
-    n: int
-    seed: int
-    scores: Scores | None  # None when the split is given
-    pair: tuple | None  # the source and target Scores when every trial has the same
-
-    def rng(self, trial, purpose):
-        """The stream of one purpose in one trial: no draw depends on what ran before."""
-        words = (self.benchmark, self.split, purpose)
-        return np.random.default_rng([self.seed, trial, *(zlib.crc32(w.encode()) for w in words)])
-
-    def run(self, trials):
-        """The records of some trials: a list of column dictionaries, one per method and split."""
-        with threadpool_limits(1):  # the systems are small: threads only get into each other's way
-            if self.pair:
-                return self._run_split(*self.pair, trials)
-            records = []
-            for trial in trials:
-                pair = split_models(self.scores, self.split, self.rng(trial, "split"))
-                records += self._run_split(*pair, [trial])
-            return records
-
-    def _run_split(self, source, target, trials):
-        target.check_complete()
-        source = asarray(source.values)
-        rows = np.tile(np.arange(target.n_models), len(trials))[:, None]
-        learned = {}
-        drawn = {}
-        records = []
-        for name, method in self.methods.items():
-            if method.learn not in learned:
-                learned[method.learn] = method.learned(source, self.n)
-            rngs = [self.rng(trial, method.stream) for trial in trials]
-            size = (target.n_items, target.n_models)
-            rounds = begin(method, learned[method.learn], self.n, rngs, *size, drawn)
-            while not rounds.done:
-                rounds.record(target.values[rows, rounds.next_items()])
-            records.append(self._records(name, target, trials, method.read(rounds)))
-            if target.costs is not None:
-                records[-1]["dollars"] = target.costs[rows, rounds.items].sum(axis=1)
-        return records
-
-    def _records(self, method, target, trials, estimate):
-        columns = {
-            "benchmark": self.benchmark,
-            "method": method,
-            "split": self.split,
-            "budget": self.n,
-            "trial": np.repeat(trials, target.n_models),
-            "model": np.tile(target.models, len(trials)),
-            "truth": np.tile(target.accuracy, len(trials)),
-            "estimate": estimate.value,
-            "lower": np.nan if estimate.lower is None else estimate.lower,
-            "upper": np.nan if estimate.upper is None else estimate.upper,
-        }
-        size = estimate.value.shape
-        return {name: np.broadcast_to(values, size) for name, values in columns.items()}
-
-
-def _checked(scores, methods, split, budget, seed, source, target):
-    """The experiment of usable arguments."""
+def _given(scores, split, source, target):
+    """The scores, the name of the split, and the pair that every trial has, if it is the same."""
     if (scores is None) == (source is None) or (source is None) != (target is None):
         raise ValueError("give either scores (and a split), or both source and target")
     for given in (scores, source, target):
         if not isinstance(given, Scores | None):
             raise TypeError(f"{type(given).__name__} is given for scores; use Scores(values)")
-    chosen = {name: METHODS.get(name) for name in methods}
-    if not chosen or None in chosen.values():
-        known = ", ".join(METHODS)
-        raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
-    pair = None
-    whole = scores
-    if source is not None:
-        whole = source
+    if scores is None:
         if not np.array_equal(source.items, target.items):
             raise ValueError("source and target must have the same items in the same order")
-        split = "given"
-        pair = (source, target)
-    elif split != "interpolation":
-        pair = split_models(scores, split)
-    n = budget_items(budget, whole.n_items)
-    return _Experiment(whole.name, chosen, split, n, seed, None if pair else scores, pair)
+        return source, "given", (source, target)
+    return scores, split, None if split == "interpolation" else split_models(scores, split)
+
+
+def stream(seed, trial, *words):
+    """The random numbers of one purpose in one trial: no draw depends on what ran before."""
+    return np.random.default_rng([seed, trial, *(zlib.crc32(word.encode()) for word in words)])
+
+
+def _run(scores, split, pair, methods, n, seed, trials):
+    """The records of some trials: (method, data frame), one per method and split."""
+    records = []
+    with threadpool_limits(1):  # the systems are small: threads only get into each other's way
+        for some in [trials] if pair else [[trial] for trial in trials]:
+            rng = stream(seed, some[0], scores.name, split, "split")
+            source, target = pair or split_models(scores, split, rng)
+            target.check_complete()
+            values = asarray(source.values)
+            learned = {}
+            drawn = {}
+            for name, method in methods.items():
+                if method.learn not in learned:
+                    learned[method.learn] = method.learned(values, n)
+                words = scores.name, split, method.stream
+                rngs = [stream(seed, trial, *words) for trial in some]
+                size = target.values.shape[::-1]
+                rounds = begin(method, learned[method.learn], n, rngs, *size, drawn)
+                about = {"benchmark": scores.name, "method": name, "split": split, "budget": n}
+                records.append((name, pd.DataFrame(about | _columns(method, rounds, target, some))))
+    return records
+
+
+def _columns(method, rounds, target, trials):
+    """What the records say of the trials, when the rounds have been answered."""
+    rows = np.tile(np.arange(target.n_models), len(trials))
+    while not rounds.done:
+        rounds.record(target.values[rows[:, None], rounds.next_items()])
+    estimate = method.read(rounds)
+    dollars = {}
+    if target.costs is not None:
+        dollars["dollars"] = target.costs[rows[:, None], rounds.items].sum(axis=1)
+    return {
+        "trial": np.repeat(trials, target.n_models),
+        "model": target.models[rows],
+        "truth": target.accuracy[rows],
+        "estimate": estimate.value,
+        "lower": np.nan if estimate.lower is None else estimate.lower,
+        "upper": np.nan if estimate.upper is None else estimate.upper,
+        **dollars,
+    }

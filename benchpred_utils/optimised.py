@@ -15,7 +15,13 @@ import numpy as np
 
 from .backend import array_module, to_numpy
 from .designs import Draw, checked_budget, uniform_core_sets
-from .estimators import ALPHAS, PART, matvec, observe, ridge_loo
+from .estimators import (
+    ALPHAS,
+    evaluate,
+    observe,
+    random_sampling_learn,
+    ridge_loo,
+)
 
 GRID = np.logspace(-4, 1, 1000)  # those of the lasso
 
@@ -35,47 +41,42 @@ def random_search_learn(source, n, rng, size=10_000):
     core set with the least mean absolute error on the other quarter wins, and is fitted again on
     all (Zhang, Dorner & Hardt 2025).
     """
-    xp = array_module(source)
-    cores = xp.asarray(uniform_core_sets(source.shape[1], n, size, rng))
+    cores = uniform_core_sets(source.shape[1], n, size, rng)
     train, valid = _two_parts(source, 0.75, rng)
-    # Branch and bound, by hand, because trying all core sets takes many times as long: the error
-    # under each penalty is cheap for all core sets at once, the penalty that leave-one-out chooses
-    # is not; so the least of the errors, a lower bound, says which few dozen core sets need it.
+    # Branch and bound, as trying all core sets takes many times as long: the error under a penalty
+    # is cheap, the penalty that leave-one-out chooses is not. The least of the errors is a lower
+    # bound, by which a few dozen core sets are left.
     bound = _least_gaps(train, valid, cores)
-    order = xp.argsort(bound, stable=True)
-    best = (np.inf, None)
-    for start in range(0, size, 32):
-        some = order[start : start + 32]
-        if bound[some[0]] > best[0] + 2e-3:  # the bounds are in single precision
-            break
-        weights, intercept = ridge_loo(observe(train, cores[some]), train.mean(axis=1))
-        predicted = matvec(observe(valid, cores[some]), weights) + intercept[:, None]
-        gaps = abs(predicted - valid.mean(axis=1)).mean(axis=1)
-        place = int(gaps.argmin())
-        best = min(best, (float(gaps[place]), int(some[place])))
-    core = cores[best[1]]
+    first = cores[bound.argsort()[:32]]
+    least = _gaps(random_sampling_learn, train, valid, first).min()
+    cores = cores[bound <= least + 1e-9]
+    core = cores[_gaps(random_sampling_learn, train, valid, cores).argmin()]
     weights, intercept = ridge_loo(observe(source, core[None]), source.mean(axis=1))
-    return Draw(to_numpy(core), (to_numpy(weights[0]), float(intercept[0])))
+    return Draw(core, (to_numpy(weights[0]), float(intercept[0])))
+
+
+def _gaps(estimator, train, valid, cores):
+    """The mean absolute error (B,) of an estimator that learns from `train`, on `valid`."""
+    value = evaluate(estimator, train, valid, cores).value
+    return to_numpy(abs(value - valid.mean(axis=1)).mean(axis=1))
 
 
 def _least_gaps(train, valid, cores):
     """The least mean absolute error on `valid`, over the penalties, of a ridge on `train`: (B,)."""
     xp = array_module(train)
     n_train = len(train)
-    y = train.mean(axis=1)
-    error = valid.mean(axis=1) - y.mean()
-    z = (xp.concat([train, valid]) - train.mean(axis=0)).T.astype(xp.float32)  # (N, models)
-    penalties = xp.asarray(ALPHAS, dtype=xp.float32)[:, None, None] * xp.eye(n_train, dtype=z.dtype)
-    y = (y - y.mean()).astype(z.dtype)[:, None]
+    z = (xp.concat([train, valid]) - train.mean(axis=0)).T  # (N, models)
+    accuracy = z.mean(axis=0)[:, None]  # less the mean of train
+    penalties = xp.asarray(ALPHAS)[:, None, None] * xp.eye(n_train)
     least = []
-    for start in range(0, len(cores), PART):
-        x = z[cores[start : start + PART]]  # (part, n, models)
-        gram = x.swapaxes(1, 2) @ x[..., :n_train]
-        systems = gram[:, None, :n_train] + penalties
-        duals = xp.linalg.solve(systems, xp.broadcast_to(y, (*systems.shape[:3], 1)))[..., 0]
-        predicted = duals @ gram[:, n_train:].swapaxes(1, 2)
-        least.append(abs(predicted - error).mean(axis=2).min(axis=1))
-    return xp.concat(least)
+    for start in range(0, len(cores), 32):  # the systems of so many fit a processor's cache
+        x = z[cores[start : start + 32]]  # (part, n, models)
+        gram = (x.swapaxes(1, 2) @ x[..., :n_train])[:, None]
+        systems = gram[..., :n_train, :] + penalties
+        duals = xp.linalg.solve(systems, accuracy[:n_train] + 0 * systems[..., :1])
+        errors = gram[..., n_train:, :] @ duals - accuracy[n_train:]
+        least.append(abs(errors).mean(axis=(2, 3)).min(axis=1))
+    return to_numpy(xp.concat(least))
 
 
 # --- lasso ----------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ def lasso(source, n, rng, grid=GRID):
     optimal, and the noise picks one with no more weights than models.  (The coordinate descent of
     the authors' code ends in some other optimum, with more of them, so at a larger penalty.)
     """
-    n_items = checked_budget(source.shape[1], n)
+    checked_budget(source.shape[1], n)
     y = source.mean(axis=1)
     x = source + 1e-6 * rng.standard_normal(source.shape)
     lars_path = slow_import("sklearn.linear_model").lars_path
@@ -100,15 +101,13 @@ def lasso(source, n, rng, grid=GRID):
         knots, _, path = lars_path(
             x - x.mean(axis=0), y - y.mean(), method="lasso", alpha_min=grid[0], max_iter=10**5
         )
-    ever = np.flatnonzero(path.any(axis=1))
-    weights = [np.interp(grid, knots[::-1], path[item, ::-1]) for item in ever]  # linear in between
-    weights = np.reshape(weights, (len(ever), len(grid)))
-    weights[np.abs(weights) < 1e-9] = 0.0
+    # It is linear in between: (N, penalties).
+    weights = np.array([np.interp(grid, knots[::-1], way[::-1]) for way in path])
+    weights[abs(weights) < 1e-9] = 0.0
     count = (weights != 0).sum(axis=0)
-    w = np.zeros(n_items)
-    w[ever] = weights[:, np.where(count <= n, count, -1).argmax()]
+    w = weights[:, np.where(count <= n, count, -1).argmax()]
     chosen = np.flatnonzero(w)
-    others = rng.permutation(np.setdiff1d(np.arange(n_items), chosen))
+    others = rng.permutation(np.flatnonzero(w == 0))
     core = np.concatenate([chosen, others[: n - len(chosen)]])
     return Draw(core, (w[core], y.mean() - source[:, core].mean(axis=0) @ w[core]))
 
@@ -116,49 +115,43 @@ def lasso(source, n, rng, grid=GRID):
 # --- double optimisation --------------------------------------------------------------------------
 
 
-def double_optimize(source, n, rng, rates=(0.1, 0.001), decay=1e-4, steps=1000, patience=100):
+def double_optimize(source, n, rng, steps=1000):
     """Weights w and a choice p of the items, learned together by gradient descent: sum of w s / n.
 
     C holds the n items with the largest p; the gradient passes to p as if the choice were p itself
     (straight through), and p is projected on {0 <= p <= 1, sum p = n}.  The loss is the mean
-    squared error of the accuracy on four fifths of the sources; the rest say when to stop, and
-    which step was the best (Zhang, Dorner & Hardt 2025).
+    squared error of the accuracy on four fifths of the sources; the rest say which step was the
+    best, and when to stop: 100 steps after it (Zhang, Dorner & Hardt 2025).  The steps are Adam's
+    (Kingma & Ba 2015), .1 for w and .001 for p, with a weight decay of 1e-4.
     """
     n_items = checked_budget(source.shape[1], n)
     shuffled = rng.permutation(n_items)  # all p are equal at first: the order must not matter
     train, valid = _two_parts(source[:, shuffled], 0.8, rng)
     w_and_p = np.stack([rng.standard_normal(n_items), np.full(n_items, n / n_items)])
-    moments = np.zeros((2, 2, n_items))
+    first = np.zeros((2, n_items))  # moments of the gradient
+    second = np.zeros((2, n_items))
     least = np.inf
-    since = 0
     for step in range(1, steps + 1):
         w, p = w_and_p
         core = np.argpartition(-p, n - 1)[:n]
         loss = np.square(valid[:, core] @ w[core] / n - valid.mean(axis=1)).mean()
-        since += 1
         if loss < least:
             least = loss
-            since = 0
+            best_step = step
             best = Draw(shuffled[core], (w[core] / n, 0.0))
-        if since > patience:
+        elif step > best_step + 100:
             break
         residual = train[:, core] @ w[core] / n - train.mean(axis=1)
         slope = 2 / (n * len(train)) * (residual @ train)
-        gradient = decay * w_and_p
+        gradient = 1e-4 * w_and_p
         gradient[0, core] += slope[core]
         gradient[1] += slope * w
-        w_and_p = w_and_p - np.array([rates]).T * _adam(moments, gradient, step)
+        first += (1 - 0.9) * (gradient - first)
+        second += (1 - 0.999) * (gradient**2 - second)
+        direction = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        w_and_p = w_and_p - [[0.1], [0.001]] * direction
         w_and_p[1] = _capped_simplex(w_and_p[1], n)
     return best
-
-
-def _adam(moments, gradient, step):
-    """The direction of Kingma & Ba (2015); `moments` (of gradient and square) are updated."""
-    for moment, power, keep in zip(moments, (gradient, gradient**2), (0.9, 0.999)):
-        moment += (1 - keep) * (power - moment)
-    first = moments[0] / (1 - 0.9**step)
-    second = moments[1] / (1 - 0.999**step)
-    return first / (np.sqrt(second) + 1e-8)
 
 
 def _capped_simplex(p, n):
@@ -186,15 +179,15 @@ def item_correlations(source, n):
     """The correlations of the items over the source models, their means and deviations."""
     source = to_numpy(source)
     mean = source.mean(axis=0)
-    x = source - mean
-    norm = np.sqrt(np.square(x).sum(axis=0))
-    constant = np.flatnonzero(norm < 1e-6)
+    deviation = source.std(axis=0)
+    constant = np.flatnonzero(deviation < 1e-6)
+    norm = deviation * len(source) ** 0.5
     norm[constant] = 1.0
-    x = np.float32(x / norm)  # 11,496 items: half a gigabyte
+    x = np.float32((source - mean) / norm)  # 11,496 items: half a gigabyte
     correlations = x.T @ x
     score = source[0, constant]
     correlations[np.ix_(constant, constant)] = np.abs(score[:, None] - score) < 1e-6
-    return ItemCorrelations(correlations, mean, source.std(axis=0))
+    return ItemCorrelations(correlations, mean, deviation)
 
 
 def anchor_points_weighted(learned, n, rng):
@@ -223,27 +216,26 @@ def anchor_points_predictor(learned, n, rng):
     correlations, mean, deviation = learned
     n_items = checked_budget(len(mean), n)
     varying = np.flatnonzero(deviation > 1e-6)
-    others = rng.permutation(np.setdiff1d(np.arange(n_items), varying))
+    others = rng.permutation(np.flatnonzero(deviation <= 1e-6))
     if len(varying) <= n:
         core = np.concatenate([varying, others[: n - len(varying)]])
-        return Draw(core, (np.full(n, 1 / n_items), (mean.sum() - mean[core].sum()) / n_items))
-    correlations = correlations[np.ix_(varying, varying)]
-    deviation = deviation[varying]
-    medoids, nearest = _medoids(1 - np.abs(correlations), n, rng)
-    anchor = medoids[nearest]
-    slope = correlations[anchor, np.arange(len(varying))] * deviation / deviation[anchor]
-    slope[medoids] = 1.0  # an anchor predicts itself
-    core = varying[medoids]
-    weights = np.bincount(nearest, slope, n) / n_items
+        weights = np.full(n, 1 / n_items)
+    else:
+        correlations = correlations[np.ix_(varying, varying)]
+        medoids, nearest = _medoids(1 - np.abs(correlations), n, rng)
+        core = varying[medoids]
+        slope = correlations[medoids[nearest], np.arange(len(varying))]
+        slope = slope * deviation[varying] / deviation[core[nearest]]
+        slope[medoids] = 1.0  # an anchor predicts itself
+        weights = np.bincount(nearest, slope, n) / n_items
     return Draw(core, (weights, mean.mean() - weights @ mean[core]))
 
 
 def _medoids(distance, n, rng):
     """The n medoids of some items, and the number of each item's, which is a medoid's own."""
     seed = int(rng.integers(2**31))
-    found = slow_import("kmedoids").fasterpam(
-        distance, n, init="random", random_state=seed, n_cpu=1
-    )
+    find = slow_import("kmedoids").fasterpam
+    found = find(distance, n, init="random", random_state=seed, n_cpu=1)
     medoids = found.medoids.astype(int)
     nearest = found.labels.astype(int)
     nearest[medoids] = np.arange(n)
@@ -266,6 +258,6 @@ def _two_parts(source, share, rng):
             f"{n_models} source models can't be parted into some to learn from "
             "and some to validate on"
         )
-    rows = array_module(source).asarray(rng.permutation(n_models))
+    rows = rng.permutation(n_models)
     n_first = max(int(share * n_models), 2)
     return source[rows[:n_first]], source[rows[n_first:]]

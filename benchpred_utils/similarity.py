@@ -29,12 +29,10 @@ def pairwise_similarity(first, second, kind="kappa"):
     s, t = floating(first, second)
     xp = array_module(s)
     p = xp.mean(s, axis=1)[:, None]
-    q = xp.mean(t, axis=1)[None, :]
+    q = xp.mean(t, axis=1)
     both = s @ t.T / s.shape[1]
-    if kind == "forward":
-        return _ratio(both, p + 0 * q)
-    if kind == "backward":
-        return _ratio(both, q + 0 * p)
+    if kind in ("forward", "backward"):
+        return _ratio(both, p if kind == "forward" else q)
     observed = 1 - p - q + 2 * both
     if kind == "agreement":
         return observed
