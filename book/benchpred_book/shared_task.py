@@ -8,10 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import logit, stdtrit
 
 from benchpred_utils import forecast
 from benchpred_utils.forecast import Forecast, WorkingModel
+from benchpred_utils.irt import sigmoid
 
 BUDGETS = (0, 1, 3, 7, 15, 31)
 WEIGHTS = np.array([0.1, 0.2, 0.2, 0.2, 0.2, 0.1])  # of the ALC
@@ -85,6 +86,20 @@ def working(task, rows):
     return partial(forecast.predict, task.working)
 
 
+def averaged(task, rows):
+    """The working model's forecasts averaged over the posterior, v the variance of a logit l.
+
+    They are sigmoid(l / sqrt(1 + pi v/8)) (MacKay 1992).
+    """
+
+    def predict(items, observed):
+        p, c = posterior(task.working, items, observed)
+        v = variances(task.working.x, c)
+        return sigmoid(logit(p) / np.sqrt(1 + np.pi / 8 * v))
+
+    return predict
+
+
 def mixture(task, rows):
     """The package's mixture: the working model, a constant rate, and twins of the sources."""
     return Forecast(task.working, rows).predict
@@ -97,6 +112,7 @@ FORECASTERS = {
     "the sources' item mean": item_mean,
     "one ability (2PL)": ability,
     "eight coefficients": working,
+    "eight, averaged": averaged,
     "mixture": mixture,
 }
 
@@ -117,6 +133,16 @@ def posterior(model, items, observed):
     return g, np.linalg.inv(hessian)
 
 
+def variances(x, c):
+    """(B, N) x'C x of all items, C (B, K, K)."""
+    return c.reshape(len(c), -1) @ products(x).T
+
+
+def products(x):
+    """(N, K K) the products x x' of each item."""
+    return (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+
+
 def uncertain(model, g, items, observed):
     """g (1 - g) of the forecaster."""
     return g * (1 - g)
@@ -125,7 +151,7 @@ def uncertain(model, g, items, observed):
 def informative(model, g, items, observed):
     """p (1 - p) x'C x; with one ability, Fisher's information times what all items share."""
     p, c = posterior(model, items, observed)
-    return p * (1 - p) * ((model.x @ c) * model.x).sum(axis=-1)
+    return p * (1 - p) * variances(model.x, c)
 
 
 def useful(model, g, items, observed):
@@ -136,12 +162,9 @@ def useful(model, g, items, observed):
     """
     p, c = posterior(model, items, observed)
     w = p * (1 - p)
-    k = model.x.shape[1]
-    products = (model.x[:, :, None] * model.x[:, None, :]).reshape(-1, k * k)
-    spread = (w**2 @ products).reshape(-1, k, k)  # sum_j w_j^2 x_j x_j'
-    toward = model.x @ c
-    lowered = ((toward @ spread) * toward).sum(axis=-1)
-    return w * lowered / (1 + w * (toward * model.x).sum(axis=-1))
+    total = (w**2 @ products(model.x)).reshape(c.shape)  # sum_j w_j^2 x_j x_j'
+    lowered = variances(model.x, c @ total @ c)
+    return w * lowered / (1 + w * variances(model.x, c))
 
 
 def spread_out(model, g, items, observed):

@@ -151,3 +151,15 @@ def test_permuted_sources_keep_their_accuracies(task, alike):
     means = np.sort(changed.mean(axis=0))
     assert np.allclose(means, np.sort(task.source.mean(axis=0))) == alike
     assert (shared_task.permuted(task.source, 0, alike, rng) == task.source).all()
+
+
+def test_an_averaged_forecast_is_the_mean_over_the_posterior(task):
+    rng = np.random.default_rng(7)
+    items = np.arange(5)[None]
+    observed = np.array([[1.0, 0, 1, 1, 0]])
+    found = FORECASTERS["eight, averaged"](task, 1)(items, observed)[0]
+    p, c = shared_task.posterior(task.working, items, observed)
+    z = rng.normal(size=(20_000, 8)) @ np.linalg.cholesky(c[0]).T
+    logits = np.log(p[0] / (1 - p[0])) + z @ task.working.x.T
+    mean = (1 / (1 + np.exp(-logits))).mean(axis=0)
+    assert np.abs(mean - found).max() < 0.025 < np.abs(mean - p[0]).max()
