@@ -86,7 +86,8 @@
     return copy;
   };
 
-  /* The chart made narrower by so many pixels, shared by plots that stand side by side; null where that can't be. */
+  /* The chart made narrower by so many pixels, shared by plots that stand side by side; null where that can't be.
+     A table of numbers says in its usermeta below which width they would run into each other. */
   const narrower = (spec, pixels, standard) => {
     const each = (parts, share) => {
       const results = parts.map((part) => narrower(part, share, standard));
@@ -104,7 +105,8 @@
       return part && { ...spec, spec: part };
     }
     const own = spec.width ?? standard;
-    return typeof own === "number" ? { ...spec, width: Math.max(SMALLEST, Math.floor(own - pixels / columns)) } : null;
+    const least = spec.usermeta?.leastWidth ?? SMALLEST;
+    return typeof own === "number" ? { ...spec, width: Math.max(least, Math.floor(own - pixels / columns)) } : null;
   };
 
   /* The spec for the present colours and width; null when it can't be made narrower by `spare` pixels. */

@@ -50,7 +50,6 @@ def test_single_pairs_are_not_sure(transfer):
         ("transfer_architectures", ["transfer-G", "transfer-dev-G", "transfer-fit-G"]),
         ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
         ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
-        ("evaluation_frontier", ["frontier-teams"]),
         ("mmlu_math", ["math-n-strong"]),
     ],
 )
@@ -58,6 +57,11 @@ def test_the_number_of_groups_is_said(name, glued):
     text = pairs.source_path(name).read_text(encoding="utf-8")
     for one in glued:
         assert re.search(rf"\$G\$ = \{{glue:text\}}`{one}`", text)
+
+
+def test_the_number_of_groups_that_is_written_out_is_held():
+    text = pairs.source_path("evaluation_frontier").read_text(encoding="utf-8")
+    assert "($G$ = 11)" in text and "assert models_too.groups.iloc[0] == 11" in text
 
 
 def test_the_intervals_over_targets_say_their_groups():
