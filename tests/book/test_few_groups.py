@@ -51,13 +51,17 @@ def test_single_pairs_are_not_sure(transfer):
         ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
         ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
         ("evaluation_frontier", ["frontier-teams"]),
-        ("mmlu_math", ["math-n-strong"]),
     ],
 )
 def test_the_number_of_groups_is_said(name, glued):
     text = pairs.source_path(name).read_text(encoding="utf-8")
     for one in glued:
         assert re.search(rf"\$G\$ = \{{glue:text\}}`{one}`", text)
+
+
+def test_a_number_of_groups_typed_by_hand_is_held_by_an_assert():
+    text = pairs.source_path("mmlu_math").read_text(encoding="utf-8")
+    assert "($G = 8$)" in text and "len(strong) == 8" in text
 
 
 def test_the_intervals_over_targets_say_their_groups():
