@@ -50,7 +50,6 @@ def test_single_pairs_are_not_sure(transfer):
         ("transfer_architectures", ["transfer-G", "transfer-dev-G", "transfer-fit-G"]),
         ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
         ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
-        ("mmlu_math", ["math-n-strong"]),
     ],
 )
 def test_the_number_of_groups_is_said(name, glued):
@@ -59,9 +58,16 @@ def test_the_number_of_groups_is_said(name, glued):
         assert re.search(rf"\$G\$ = \{{glue:text\}}`{one}`", text)
 
 
-def test_the_number_of_groups_that_is_written_out_is_held():
-    text = pairs.source_path("evaluation_frontier").read_text(encoding="utf-8")
-    assert "($G$ = 11)" in text and "assert models_too.groups.iloc[0] == 11" in text
+@pytest.mark.parametrize(
+    ("chapter", "words", "held"),
+    [
+        ("evaluation_frontier", "($G$ = 11)", "assert models_too.groups.iloc[0] == 11"),
+        ("mmlu_math", "($G = 8$)", "len(strong) == 8"),
+    ],
+)
+def test_a_number_of_groups_that_is_written_out_is_held(chapter, words, held):
+    text = pairs.source_path(chapter).read_text(encoding="utf-8")
+    assert words in text and held in text
 
 
 def test_the_intervals_over_targets_say_their_groups():
