@@ -175,7 +175,7 @@ def test_what_has_no_tasks_or_no_random_draw_is_refused(rng):
     with pytest.raises(ValueError, match="of no tasks"):
         tasks_of(bp.Scores(source.values))
     for options in ({"method": "aipw", "budget": 5}, {"precision": 0.1}):
-        with pytest.raises(ValueError, match="tasks is 'mean': that takes a budget"):
+        with pytest.raises(ValueError, match="tasks is 'mean', but .*; leave tasks out"):
             bp.EvaluationSession(source, tasks="mean", rng=rng, **options)
     with pytest.raises(ValueError, match="'items' or 'mean'"):
         bp.EvaluationSession(source, tasks="equal", budget=5, rng=rng)
