@@ -16,6 +16,7 @@ from ..backend import asarray
 from ..designs import Draw, budget_items, checked_core
 from ..forecast import misfit, predict, working_model
 from ..intervals import ess_of_width
+from ..irt import sigmoid
 from ..methods import METHODS, RECOMMENDED, OneRound, draws_of
 from ..scores import Scores
 from ..sequences import SequentialDraws
@@ -93,7 +94,8 @@ class EvaluationSession:
             raise TypeError("the draw is random: pass rng=numpy.random.default_rng(seed)")
         settings = _settings(source_scores, method, budget, precision, rounds, tasks, reference)
         self._set_up(settings, source_scores)
-        n, n_items = settings["budget"], source_scores.n_items
+        n = settings["budget"]
+        n_items = source_scores.n_items
         if self._in_rounds:
             drawn = rng.random((1, n_items + 2 * (n or 0)))
         else:
@@ -117,22 +119,10 @@ class EvaluationSession:
     def _learn(self, source):
         self.source = source
         self._fingerprint = _fingerprint(source)
-        values = source.values
-        if self.reference is not None:
-            is_known = source.models == self.reference
-            if not is_known.any():
-                raise ValueError(
-                    f"reference is {self.reference!r}: it must be one of the source models"
-                )
-            values = source.select(models=~is_known).values
-        self._model = working_model(values)
-        if self.reference is not None:
-            self._model = _with_column(self._model, source.values[is_known])
+        self._model = _model_of(source, self.reference)
         self._learned = self._model
         if not self._in_rounds:
-            self._learned = self._method.learned(asarray(values), self._settings["budget"])
-        none = np.zeros((1, 0))
-        self._prior = predict(self._model, none.astype(int), none)[0]  # before the first result
+            self._learned = self._method.learned(asarray(source.values), self._settings["budget"])
 
     def _begin(self, drawn):
         """Ask for the first items, by all the randomness there is."""
@@ -143,7 +133,6 @@ class EvaluationSession:
     def _begun(self):
         """What says which items to run, at its beginning."""
         settings = self._settings
-        n = settings["budget"]
         if not self._in_rounds:
             items, reading = settings["drawn"]
             draws = Draw(asarray(items), tuple(map(asarray, reading)))
@@ -157,8 +146,8 @@ class EvaluationSession:
             strata = np.unique(tasks_of(self.source), return_inverse=True)[1]
         if settings["tasks"] == "mean":
             weight = shares(strata)[-1]
-        options = {"strata": strata, "weight": weight}
-        return self._method.start(self._learned, uniform, n, settings["rounds"], **options)
+        options = {"rounds": settings["rounds"], "strata": strata, "weight": weight}
+        return self._method.start(self._learned, uniform, settings["budget"], **options)
 
     def _restored(self, state):
         rounds = self._begun()
@@ -246,7 +235,7 @@ class EvaluationSession:
         how they were drawn never depends on what is read into those that failed.
         """
         scores = _scores_of(failed)
-        found = np.array([self._found(self._read_as(score)) for score in (0, 1)])
+        found = np.array([self._found(score) for score in (0, 1)])
         readings = found[scores]
         value, _, _, ess, imputed = readings.mean(axis=0).tolist()
         lower = readings[:, 1].min().item()
@@ -289,10 +278,12 @@ class EvaluationSession:
             "at random"
         )
 
-    def _found(self, rounds):
+    def _found(self, failed):
         """The value, lower, upper, ess, and the mean with forecasts."""
+        rounds = self._read_as(failed)
         imputed = rounds.imputed()[0]
-        n, n_items = rounds.observed.size, self.source.n_items
+        n = rounds.observed.size
+        n_items = self.source.n_items
         if self._settings["precision"]:
             sequence = rounds.sequence
             value = sequence.value[0]
@@ -305,7 +296,7 @@ class EvaluationSession:
             )
             return value, lower, upper, ess_of_width(value, upper - lower, n, n_items), imputed
         if np.isnan(imputed):  # of items drawn at once nothing is known before all is
-            imputed = self._prior.mean()
+            imputed = sigmoid(self._model.offset).mean()
         seen = rounds.observed.sum()
         return imputed, seen / n_items, (seen + n_items - n) / n_items, np.nan, imputed
 
@@ -318,16 +309,14 @@ class EvaluationSession:
             return rounds
         if not self._settings["precision"]:
             return self._restored(rounds.state() | {"observed": observed})
-        drawn = self._begun()
         read = self._begun()
-        while drawn.observed.size < t:  # the bets on what was drawn, and as it was drawn
-            drawn.next_items()
-            now = slice(drawn.observed.size, drawn.items.size)
-            read.items = drawn.items
-            read.g = drawn.g
-            drawn.record(rounds.observed[:, now])
-            read.record(observed[:, now])
-        if not np.array_equal(drawn.items, rounds.items[:, :t]):
+        while read.observed.size < t:  # other bets, on what was drawn
+            n = read.observed.size
+            read.observed = rounds.observed[:, :n]
+            read.next_items()
+            read.observed = observed[:, :n]
+            read.record(observed[:, n : read.items.size])
+        if not np.array_equal(read.items, rounds.items[:, :t]):
             raise ValueError("the sources have changed on the way: what failed counts as wrong")
         return read
 
@@ -342,29 +331,27 @@ class EvaluationSession:
         is_random = self._in_rounds or self._method.stream == "uniform"
         if self._settings["precision"] or not self.done or not is_random:
             raise ValueError("estimates by task take a random draw, and a budget that is spent")
-        items, n_items = rounds.items[0], self.source.n_items
-        g = self._prior
+        items = rounds.items[0]
+        n_items = self.source.n_items
+        g = sigmoid(self._model.offset)  # before the first result
         q = np.full(n_items, len(items) / n_items)
-        cell = 0 * items
         if self._in_rounds:
             q = rounds.q[0]
-            if rounds.one_each:
-                g = rounds.g[0]
-            else:
-                cell = rounds.cell[0, items]
+            g = rounds.g[0] if rounds.one_each else g
         readings = []
         for score in _scores_of(failed):
             s = self._scores(self._names, score)[0]
-            readings.append(part_estimates(shares(of_item), g, q, items, s, cell))
+            readings.append(part_estimates(shares(of_item), g, q, items, s))
         *parts, mean = map(span, zip(*readings))
         whole = PartEstimate(*self.estimate(failed)[:4], n_items)
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
     def _warnings(self, lower, upper, n_failed, failed):
-        accuracy, observed = self.source.accuracy, self._rounds.observed
-        best, worst = accuracy.max(), accuracy.min()
-        n = self._settings["budget"]
+        observed = self._rounds.observed
         t = observed.size
+        n = self._settings["budget"]
+        best = self.source.accuracy.max()
+        worst = self.source.accuracy.min()
         if n_failed:
             how = "left open" if failed == "open" else f"counted as {failed}"
             yield f"{n_failed} of the {len(self.results)} items run have no result; they are {how}"
@@ -480,9 +467,11 @@ class EvaluationSession:
                 session._rounds = session._restored(content["draw"])
                 session._go_on()  # which an interruption may have stopped
             session.origin = content["sources"]
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            says = {ValueError: f": {error}", KeyError: f": it lacks {error}"}.get(type(error), "")
-            raise ValueError(f"{path} does not hold a session to go on with{says}") from error
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
+            lacks = "it lacks " * isinstance(error, KeyError)
+            raise ValueError(
+                f"{path} does not hold a session to go on with: {lacks}{error}"
+            ) from error
         session.path = path
         session._saved = {os.path.abspath(path): text}
         return session
@@ -512,14 +501,21 @@ def write_text(path, text):
         temporary.unlink(missing_ok=True)
 
 
-def _with_column(model, known):
-    """The working model of a target that is compared with one whose scores (1, N) are known.
+def _model_of(source, reference):
+    """The working model of a target, which may be compared with a `reference` among the sources.
 
-    With r the known scores less the forecasts that the model makes of them, given them all,
-    logit P = x z + offset + delta r, delta ~ N(2, 2^2): how far the target is right where the other
-    is, beyond what the sources say.
+    With r the reference's scores less the forecasts that the others' model makes of them, given
+    them all, logit P = x z + offset + delta r, delta ~ N(2, 2^2): how far the target is right where
+    the reference is, beyond what the others say.
     """
-    r = known[0] - predict(model, np.arange(known.size)[None], known)[0]
+    if reference is None:
+        return working_model(source.values)
+    is_known = source.models == reference
+    if not is_known.any():
+        raise ValueError(f"reference is {reference!r}: it must be one of the source models")
+    model = working_model(source.select(models=~is_known).values)
+    known = source.values[is_known]
+    r = (known - predict(model, np.arange(known.size)[None], known))[0]
     x = np.column_stack([model.x, 2 * r])
     return model._replace(x=x, offset=model.offset + 2 * r)
 

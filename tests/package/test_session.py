@@ -895,13 +895,13 @@ def test_files_that_are_refused(scores, matrix, tmp_path):
         with pytest.raises(ValueError, match="other source scores"):
             EvaluationSession.resume(path, other)
     for text, says in {
-        path.read_text()[:300]: "with$",
+        path.read_text()[:300]: "with: .*char 2",
         json.dumps({"format": 9}): "its format, 9, is of another version",
         json.dumps({"sources": {}, "format": "one round"}): "it lacks 'items'",
         json.dumps({"sources": {}}): "it lacks 'format'",
-        '{"format": 4, "sources": ' + "[" * 200_000: "with$",
-        "[1, 2]": "with$",
-        "": "with$",
+        '{"format": 4, "sources": ' + "[" * 200_000: "with: .*recursion",
+        "[1, 2]": "with: list",
+        "": "with: Expecting value: line 1",
     }.items():
         other = tmp_path / "other.json"
         other.write_text(text)
