@@ -18,8 +18,6 @@ from ..scores import Scores
 from ..sequential import SequentialStratification
 from .parts import tasks_of
 
-__all__ = ["Advice", "half_width", "items_for", "items_to_compare", "missing_note", "recommend"]
-
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
@@ -84,7 +82,7 @@ def recommend(
     quarter = max(m // 4, 1)
     alike = values[-quarter:] if target == "new" else values
     p = alike.mean(axis=1) if m and accuracy is None else np.array([accuracy or 0.5])
-    correlation, spread = _shape(alike) if m else (0.0, 1.0)
+    correlation, spread = _shape(alike)
     precision = precision or PRECISION
     n = None if budget is None else budget_items(budget, n_items)
     trial = max(n or items_for(precision, n_items, p, 1.5), min(10, n_items))
@@ -203,12 +201,12 @@ def _measure(values, held, n, rounds, rng):
     target = values[held]
     random = np.maximum((1 / n - 1 / n_items) * target.var(axis=1, ddof=1), 1e-12)
     found = {}
-    for size in sorted({m, m // 2, m // 4, m // 8, 0}, reverse=True):
-        if size > 1 or size in (m, 0):
+    for size in dict.fromkeys([m, m // 2, m // 4, m // 8, 0]):
+        if size != 1 or m == 1:
             source = others[np.linspace(0, m - 1, size or m).round().astype(int)]
-            order = np.arange(n_items) if size else rng.permutation(n_items)
-            own = _variance(source[:, order], target, n, rounds, rng)
-            found[size] = np.maximum(own, 1e-12)
+            if size == 0:
+                source = source[:, rng.permutation(n_items)]
+            found[size] = np.maximum(_variance(source, target, n, rounds, rng), 1e-12)
     by_sources = {size: float(random.sum() / own.sum()) for size, own in found.items()}
     return by_sources, random / found[m]
 
@@ -232,9 +230,10 @@ def _shape(values):
     """The correlation of two models' scores over the items, and the variance over p (1 - p)."""
     p = values.mean(axis=1)
     variances = values.var(axis=1)
-    pairs = np.sqrt(variances).sum() ** 2 - variances.sum()
-    shared = values.sum(axis=0).var() - variances.sum()
-    spread = (variances.sum() + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
+    total = variances.sum()
+    pairs = np.sqrt(variances).sum() ** 2 - total
+    shared = values.sum(axis=0).var() - total
+    spread = (total + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
     return shared / pairs if pairs > 1e-12 else 0.0, spread
 
 
@@ -246,7 +245,8 @@ def missing_note(scores, answered):
     once in 1,000 times at most.
     """
     taken = np.asarray(answered, dtype=bool)
-    n, n_items = taken.sum(), len(taken)
+    n = taken.sum()
+    n_items = len(taken)
     share = n / n_items
     if share in (0, 1):
         return None
@@ -260,15 +260,15 @@ def missing_note(scores, answered):
                 for task in (rate.argmax(), rate.argmin())
             )
             return f"no random sample: {most} and {least} items"
-    for numbers, words in (
-        (
-            np.nanmean(scores.values, axis=0),
-            "the sources score {:.2f} on the items answered, {:.2f} on the others",
-        ),
-        (np.arange(n_items), "the items answered have the mean place {:.0f}, the others {:.0f}"),
-    ):
-        here, there = numbers[taken].mean(), numbers[~taken].mean()
-        error = numbers.std() / np.sqrt(n * (1 - share)) + 1e-12
+    mean = np.nanmean(scores.values, axis=0)
+    facts = {
+        "the sources score {:.2f} on the items answered, {:.2f} on the others": mean,
+        "the items answered have the mean place {:.0f}, the others {:.0f}": np.arange(n_items),
+    }
+    for words, of_item in facts.items():
+        here = of_item[taken].mean()
+        there = of_item[~taken].mean()
+        error = of_item.std() / np.sqrt(n * (1 - share)) + 1e-12
         if 2 * ndtr(-abs(here - there) / error) < LEVEL:
             return "no random sample: " + words.format(here, there)
     return None

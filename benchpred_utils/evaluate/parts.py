@@ -6,8 +6,6 @@ import numpy as np
 
 from ..intervals import sample_interval
 
-__all__ = ["PartEstimate", "TaskEstimates", "tasks_of"]
-
 
 class PartEstimate(NamedTuple):
     """What is known of some items, or of a mean over tasks, with a 95% interval."""
@@ -47,7 +45,7 @@ def shares(of_item):
     """
     size = np.bincount(of_item)
     c = (of_item == np.arange(len(size))[:, None]) / size[:, None]
-    return np.concatenate([c, c.mean(axis=0, keepdims=True)])
+    return np.vstack([c, c.mean(axis=0)])
 
 
 def part_estimates(c, g, q, items, s):

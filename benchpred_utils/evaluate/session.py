@@ -27,8 +27,6 @@ try:
 except ImportError:  # on Windows
     fcntl = None
 
-__all__ = ["EvaluationSession", "SessionEstimate"]
-
 FORMAT = 5  # of the file
 CHECKED = ("settings", "results", "draw")  # parts of it that have a checksum
 ROUNDS = 10  # of a method that asks in rounds, where nothing else is said
@@ -126,32 +124,30 @@ class EvaluationSession:
 
     def _begin(self, drawn):
         """Ask for the first items, by all the randomness there is."""
-        self._settings["drawn"] = json.loads(_dumped(drawn))
-        self._rounds = self._begun()
+        self._settings = json.loads(_dumped(self._settings | {"drawn": drawn}))
+        self._rounds = self._at()
         self._rounds.next_items()
 
-    def _begun(self):
-        """What says which items to run, at its beginning."""
+    def _at(self, state=None):
+        """What says which items to run, at its beginning or in a `state` of its."""
         settings = self._settings
+        learned = self._learned
         if not self._in_rounds:
             items, reading = settings["drawn"]
             draws = Draw(asarray(items), tuple(map(asarray, reading)))
-            return OneRound(self._method, self._learned, draws)
-        uniform = np.array(settings["drawn"])
-        if settings["precision"]:
-            return SequentialDraws(self._learned, uniform, settings["precision"])
-        strata = 0
-        weight = 1.0
-        if settings["tasks"]:
-            strata = np.unique(tasks_of(self.source), return_inverse=True)[1]
-        if settings["tasks"] == "mean":
-            weight = shares(strata)[-1]
-        options = {"rounds": settings["rounds"], "strata": strata, "weight": weight}
-        return self._method.start(self._learned, uniform, settings["budget"], **options)
-
-    def _restored(self, state):
-        rounds = self._begun()
-        rounds.restore(state)
+            rounds = OneRound(self._method, learned, draws)
+        elif settings["precision"]:
+            rounds = SequentialDraws(learned, np.array(settings["drawn"]), settings["precision"])
+        else:
+            options = {"rounds": settings["rounds"]}
+            if settings["tasks"]:
+                options["strata"] = np.unique(tasks_of(self.source), return_inverse=True)[1]
+            if settings["tasks"] == "mean":
+                options["weight"] = shares(options["strata"])[-1]
+            uniform = np.array(settings["drawn"])
+            rounds = self._method.start(learned, uniform, settings["budget"], **options)
+        if state:
+            rounds.restore(state)
         return rounds
 
     @property
@@ -202,7 +198,7 @@ class EvaluationSession:
     def _go_on(self):
         """Ask for the next round where one is complete."""
         while self._asked and not self.next_items():
-            rounds = self._restored(self._rounds.state())  # an interruption leaves what was
+            rounds = self._at(self._rounds.state())  # an interruption leaves what was
             rounds.record(self._scores(self._asked, 0.0))  # a failed item helps no forecast
             if not rounds.done:
                 rounds.next_items()
@@ -225,7 +221,7 @@ class EvaluationSession:
             raise ValueError("this method has drawn all its items by the sources it began with")
         with self._turn(self.path):
             self._learn(source_scores)
-            self._rounds = self._restored(self._rounds.state())
+            self._rounds = self._at(self._rounds.state())
 
     def estimate(self, failed="wrong"):
         """The SessionEstimate from all rounds that are complete.
@@ -234,9 +230,10 @@ class EvaluationSession:
         half way between these two and the interval spans both.  Each is exact for the items drawn:
         how they were drawn never depends on what is read into those that failed.
         """
-        scores = _scores_of(failed)
+        if failed not in FAILED:
+            raise ValueError(f"failed is {failed!r}; it must be one of {', '.join(FAILED)}")
         found = np.array([self._found(score) for score in (0, 1)])
-        readings = found[scores]
+        readings = found[FAILED[failed]]
         value, _, _, ess, imputed = readings.mean(axis=0).tolist()
         lower = readings[:, 1].min().item()
         upper = readings[:, 2].max().item()
@@ -308,8 +305,8 @@ class EvaluationSession:
         if np.array_equal(observed, rounds.observed):
             return rounds
         if not self._settings["precision"]:
-            return self._restored(rounds.state() | {"observed": observed})
-        read = self._begun()
+            return self._at(rounds.state() | {"observed": observed})
+        read = self._at()
         while read.observed.size < t:  # other bets, on what was drawn
             n = read.observed.size
             read.observed = rounds.observed[:, :n]
@@ -338,12 +335,12 @@ class EvaluationSession:
         if self._in_rounds:
             q = rounds.q[0]
             g = rounds.g[0] if rounds.one_each else g
+        whole = PartEstimate(*self.estimate(failed)[:4], n_items)
         readings = []
-        for score in _scores_of(failed):
+        for score in FAILED[failed]:
             s = self._scores(self._names, score)[0]
             readings.append(part_estimates(shares(of_item), g, q, items, s))
         *parts, mean = map(span, zip(*readings))
-        whole = PartEstimate(*self.estimate(failed)[:4], n_items)
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
     def _warnings(self, lower, upper, n_failed, failed):
@@ -415,7 +412,7 @@ class EvaluationSession:
             finally:  # Ctrl-C may come while the next items are chosen
                 text = _dumped(self.to_dict())
                 write_text(path, text)
-                self._saved[os.path.abspath(path)] = text
+                self._saved[os.path.abspath(path)] = text.encode()
 
     def _catch_up(self, path):
         """Go on from what another process has saved."""
@@ -426,7 +423,7 @@ class EvaluationSession:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        if Path(path).read_text(encoding="utf-8") == known:
+        if Path(path).read_bytes() == known:
             return
         other = self.resume(path, self.source)
         if other._settings != self._settings:
@@ -455,8 +452,8 @@ class EvaluationSession:
         began with.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-            content = json.loads(text)
+            saved = Path(path).read_bytes()
+            content = json.loads(saved)
             if content["format"] == "one round":  # a list of items only, in order of drawing
                 session = one_round(source_scores, content["items"])
             else:
@@ -464,16 +461,16 @@ class EvaluationSession:
                 session = cls.__new__(cls)
                 session._set_up(content["settings"], source_scores)
                 session.results = content["results"]
-                session._rounds = session._restored(content["draw"])
+                session._rounds = session._at(content["draw"])
                 session._go_on()  # which an interruption may have stopped
             session.origin = content["sources"]
         except (KeyError, RecursionError, TypeError, ValueError) as error:
-            lacks = "it lacks " * isinstance(error, KeyError)
+            lacks = "it lacks " if isinstance(error, KeyError) else ""
             raise ValueError(
                 f"{path} does not hold a session to go on with: {lacks}{error}"
             ) from error
         session.path = path
-        session._saved = {os.path.abspath(path): text}
+        session._saved = {os.path.abspath(path): saved}
         return session
 
 
@@ -511,10 +508,12 @@ def _model_of(source, reference):
     if reference is None:
         return working_model(source.values)
     is_known = source.models == reference
-    if not is_known.any():
-        raise ValueError(f"reference is {reference!r}: it must be one of the source models")
-    model = working_model(source.select(models=~is_known).values)
     known = source.values[is_known]
+    if known.size == 0 or np.isnan(known).any():
+        raise ValueError(
+            f"reference is {reference!r}: it must be one of the source models, and lack no score"
+        )
+    model = working_model(source.select(models=~is_known).values)
     r = (known - predict(model, np.arange(known.size)[None], known))[0]
     x = np.column_stack([model.x, 2 * r])
     return model._replace(x=x, offset=model.offset + 2 * r)
@@ -537,18 +536,16 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         )
     if precision is not None and not 0 < precision < 0.5:
         raise ValueError(f"precision is {precision}; it must be a half-width between 0 and 0.5")
-    if precision is not None and method != RECOMMENDED:
-        raise ValueError(f"{method} draws a number of items that is fixed beforehand: give budget")
     if rounds is True or rounds is not None and rounds not in range(1, 1_000_000):
         raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
     if tasks not in (None, "items", "mean"):
         raise ValueError(f"tasks is {tasks!r}; it must be 'items' or 'mean', or left out")
-    why = None
-    if precision is not None:
-        why = "with a precision the results say how many items"
-    elif METHODS[method].start is None:
+    options = {"rounds": rounds, "tasks": tasks, "reference": reference}
+    why = "with a precision the results say how many items" if precision else None
+    if METHODS[method].start is None:
+        options["precision"] = precision
         why = f"{method} asks for all items at once"
-    for name, value in {"rounds": rounds, "tasks": tasks, "reference": reference}.items():
+    for name, value in options.items():
         if why and value is not None:
             raise ValueError(f"{name} is {value!r}, but {why}; leave {name} out")
     return {
@@ -589,16 +586,9 @@ def _number(name, result):
         number = np.inf
     if not 0 <= number <= 1:
         raise ValueError(
-            f"the result of item {name} is {result!r}; it must be a number in [0, 1], or None "
-            "where the item has failed"
+            f"the result of item {name} is {result!r}; it must be a number in [0, 1], or None"
         )
     return number
-
-
-def _scores_of(failed):
-    if failed not in FAILED:
-        raise ValueError(f"failed is {failed!r}; it must be one of {', '.join(FAILED)}")
-    return FAILED[failed]
 
 
 def _check_file(content, source):
@@ -625,8 +615,6 @@ def _checksum(part):
 
 def _fingerprint(source):
     """A hash of the source matrix and the names of its items."""
-    names = "\0".join(source.items.tolist())
-    digest = sha256(f"{source.values.shape}{names}".encode())
-    for row in source.values:
-        digest.update(row.tobytes())
+    digest = sha256(np.ascontiguousarray(source.values))
+    digest.update(str(source.items.tolist()).encode())
     return digest.hexdigest()

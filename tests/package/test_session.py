@@ -293,7 +293,7 @@ def test_arguments_that_can_not_be_used(scores, matrix):
         ),
         (
             ValueError,
-            "aipw draws a number of items that is fixed beforehand",
+            "precision is 0.1, but aipw asks for all items at once; leave precision out",
             scores,
             {"method": "aipw", "precision": 0.1, "rng": rng},
         ),
@@ -565,6 +565,14 @@ def test_sources_with_gaps(scores, ask, matrix, mode, tmp_path):
         EvaluationSession.resume(path, scores)
 
 
+def test_a_reference_with_gaps_is_refused(scores):
+    source = with_gaps(scores)
+    options = {"budget": 20, "rng": np.random.default_rng(0)}
+    EvaluationSession(source, reference=source.models[1], **options)  # the gaps are another's
+    with pytest.raises(ValueError, match="one of the source models, and lack no score"):
+        EvaluationSession(source, reference=source.models[0], **options)
+
+
 # --- warnings ---
 
 
@@ -768,7 +776,7 @@ def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, t
             act()
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="mine.txt exists already"):
         session.save(mine)
     assert (path.read_text(), mine.read_text()) == ("my notes", "mine")
     session.save(tmp_path / "copy.json")
