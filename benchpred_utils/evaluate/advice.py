@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from contextlib import suppress
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import chdtrc, ndtr, ndtri
@@ -12,18 +12,15 @@ from ..designs import budget_items, uniform_core_sets
 from ..estimators import aipw_cross_fitted, observe
 from ..forecast import working_model
 from ..intervals import sample_interval
+from ..irt import filled
 from ..methods import METHODS
 from ..scores import Scores
 from ..sequential import SequentialStratification
 from .parts import tasks_of
 
-__all__ = ["Advice", "half_width", "items_for", "items_to_compare", "missing_note", "recommend"]
-
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
-
-Array = np.ndarray
 
 
 class Advice(NamedTuple):
@@ -41,7 +38,7 @@ class Advice(NamedTuple):
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
 
-    def __str__(self) -> str:
+    def __str__(self):
         first = (
             f"Run {self.n_items} items with {METHODS[self.method].label}, "
             f"for a 95% interval of about ± {100 * self.half_width:.1f} points."
@@ -51,16 +48,16 @@ class Advice(NamedTuple):
 
 
 def recommend(
-    source_scores: Scores | int,
-    budget: float | None = None,
-    precision: float | None = None,
-    difference: float | None = None,
-    target: Literal["new", "known"] = "new",
+    source_scores,
+    budget=None,
+    precision=None,
+    difference=None,
+    target="new",
     *,
-    accuracy: float | None = None,
-    rounds: bool = True,
-    rng: np.random.Generator | None = None,
-) -> Advice:
+    accuracy=None,
+    rounds=True,
+    rng=None,
+):
     """Advice on how to evaluate one more model, measured on the source models' own scores.
 
     `budget` (items, or a fraction below 1) asks for the half-width that it buys, `precision` for
@@ -78,101 +75,98 @@ def recommend(
         raise ValueError("give budget or precision, not both: the one follows from the other")
     if target not in ("new", "known"):
         raise ValueError(f"target is {target!r}; it is 'new', beyond the sources, or 'known'")
-    for name, value in {
-        "difference": difference,
-        "accuracy": accuracy,
-        "precision": precision,
-    }.items():
+    shares = {"difference": difference, "accuracy": accuracy, "precision": precision}
+    for name, value in shares.items():
         if value is not None and not 0 < value < 1:
             raise ValueError(f"{name} is {value}; it must lie between 0 and 1")
     quarter = max(m // 4, 1)
     alike = values[-quarter:] if target == "new" else values
     p = alike.mean(axis=1) if m and accuracy is None else np.array([accuracy or 0.5])
-    correlation, spread = _shape(alike) if m else (0.0, 1.0)
+    correlation, spread = _shape(alike)
     precision = precision or PRECISION
     n = None if budget is None else budget_items(budget, n_items)
     trial = max(n or items_for(precision, n_items, p, 1.5), min(10, n_items))
     rng = rng or np.random.default_rng(0)
-    by_sources, reasons, ess = {}, [], np.nan
+    by_sources = {}
+    reasons = []
+    ess = np.nan
     if m > 1:
         held = np.arange(m)[-quarter:] if target == "new" else rng.permutation(m)[:quarter]
         by_sources, each = _measure(values, held, trial, rounds, rng)
         misled = by_sources.pop(0)
         ess = by_sources[m - quarter]
-        reasons.append(MEASURED.format(quarter, ess, min(each), max(each), m - quarter))
-    method, worth = "random_sampling", 1 / spread
+        reasons.append(
+            f"On {quarter} held out of the sources an item was worth {ess:.2f} random ones "
+            f"({min(each):.2f} to {max(each):.2f} for single models), learned from {m - quarter} "
+            "sources."
+        )
+    method = "random_sampling"
+    worth = 1 / spread
     if ess >= WORTHWHILE:
         method = "sequential_stratification" if rounds else "aipw_cross_fitted"
         worth = ess / spread
     n = n or items_for(precision, n_items, p, worth)
-    width, middle, plain = (
-        half_width(n, n_items, *at) for at in ((p, worth), (0.5, worth), (p, 1 / spread))
-    )
     if ess >= WORTHWHILE:
-        reasons.append(UNBIASED.format(misled, 100 * plain))
-    reasons.append(EXPECTED.format(p.mean(), 100 * middle))
+        plain = half_width(n, n_items, p, 1 / spread)
+        reasons.append(
+            "The estimate is unbiased whatever the target is; were the sources to say nothing of "
+            f"it (their items shuffled), an item would be worth {misled:.2f} random ones. A random "
+            f"sample would have ± {100 * plain:.1f}."
+        )
+    middle = half_width(n, n_items, 0.5, worth)
+    reasons.append(
+        f"Expected is an accuracy of {p.mean():.2f}; at 0.5 the interval would be "
+        f"± {100 * middle:.1f}."
+    )
     n_compare = None
     if difference is not None:
         n_compare = items_to_compare(difference, p.mean(), correlation, n_items, spread)
-        reasons.append(COMPARE.format(100 * difference, n_compare, correlation))
+        reasons.append(
+            f"To tell two models {100 * difference:g} points apart (80% power, 5% level) both must "
+            f"run the same {n_compare} items (the correlation of their scores: {correlation:.2f})."
+        )
     warnings = []
-    if max(n, n_compare or 0) > n_items / 2:
-        warnings.append(MANY.format(max(n, n_compare or 0), n_items))
+    most = max(n, n_compare or 0)
+    if most > n_items / 2:
+        warnings.append(
+            f"That takes {most} of {n_items} items: running all of them leaves nothing to estimate."
+        )
     if m < FEW:
         warnings.append(f"With {m} source{'s' * (m != 1)} little can be measured.")
-    if n * (1 - p.mean()) < 5 and n < n_items:
-        warnings.append(CEILING.format(n * (1 - p.mean())))
+    n_wrong = n * (1 - p.mean())
+    if n_wrong < 5 and n < n_items:
+        warnings.append(
+            f"Only {n_wrong:.1f} wrong answers are expected: so near the ceiling the width may "
+            "vary."
+        )
+    width = half_width(n, n_items, p, worth)
     return Advice(method, n, width, ess, n_compare, by_sources, tuple(reasons), tuple(warnings))
-
-
-MEASURED = (
-    "On {} held out of the sources an item was worth {:.2f} random ones ({:.2f} to {:.2f} for "
-    "single models), learned from {} sources."
-)
-UNBIASED = (
-    "The estimate is unbiased whatever the target is; were the sources to say nothing of it (their "
-    "items shuffled), an item would be worth {:.2f} random ones. A random sample would have "
-    "± {:.1f}."
-)
-EXPECTED = "Expected is an accuracy of {:.2f}; at 0.5 the interval would be ± {:.1f}."
-COMPARE = (
-    "To tell two models {:g} points apart (80% power, 5% level) both must run the same {} items "
-    "(the correlation of their scores: {:.2f})."
-)
-MANY = "That takes {} of {} items: running all of them leaves nothing to estimate."
-CEILING = "Only {:.1f} wrong answers are expected: so near the ceiling the width may vary."
 
 
 # --- closed forms ---
 
 
-def half_width(n: int, n_items: int, accuracy: float | Array, ess: float | Array = 1.0) -> float:
+def half_width(n, n_items, accuracy, ess=1.0):
     """Half the width expected of the 95% score interval from n of N items, each worth `ess`.
 
     The interval of :func:`intervals.sample_interval` at k = (1/n - 1/N)/ess, about
     t sqrt(k p (1 - p)) unless p is near 0 or 1.  `accuracy` is p, or several p, for the mean
     (Wilson 1927; Cochran 1977, ch. 2).
     """
-    p = np.atleast_1d(np.asarray(accuracy, float))
+    p = np.atleast_1d(accuracy)
     k = (1 / n - 1 / n_items) / ess
     lower, upper = sample_interval(p, k * p * (1 - p), p, n, n_items, max(n - 1, 1))
     return float((upper - lower).mean() / 2)
 
 
-def items_for(precision: float, n_items: int, accuracy: float | Array, ess: float) -> int:
+def items_for(precision, n_items, accuracy, ess):
     """The smallest n whose `half_width` is at most `precision`."""
     return 1 + bisect_left(
         range(1, n_items), -precision, key=lambda n: -half_width(n, n_items, accuracy, ess)
     )
 
 
-def items_to_compare(
-    difference: float,
-    accuracy: float,
-    correlation: float,
-    n_items: int,
-    spread: float = 1.0,
-) -> int:
+def items_to_compare(difference, accuracy, correlation, n_items, spread=1.0):
     """The items on which each of two models, `difference` apart, must run to be told apart.
 
     For a two-sided test at the level 5% that is to reject with probability 80%, at most N:
@@ -207,12 +201,12 @@ def _measure(values, held, n, rounds, rng):
     target = values[held]
     random = np.maximum((1 / n - 1 / n_items) * target.var(axis=1, ddof=1), 1e-12)
     found = {}
-    for size in sorted({m, m // 2, m // 4, m // 8, 0}, reverse=True):
-        if size > 1 or size in (m, 0):
+    for size in dict.fromkeys([m, m // 2, m // 4, m // 8, 0]):
+        if size != 1 or m == 1:
             source = others[np.linspace(0, m - 1, size or m).round().astype(int)]
-            order = np.arange(n_items) if size else rng.permutation(n_items)
-            own = _variance(source[:, order], target, n, rounds, rng)
-            found[size] = np.maximum(own, 1e-12)
+            if size == 0:
+                source = source[:, rng.permutation(n_items)]
+            found[size] = np.maximum(_variance(source, target, n, rounds, rng), 1e-12)
     by_sources = {size: float(random.sum() / own.sum()) for size, own in found.items()}
     return by_sources, random / found[m]
 
@@ -236,13 +230,14 @@ def _shape(values):
     """The correlation of two models' scores over the items, and the variance over p (1 - p)."""
     p = values.mean(axis=1)
     variances = values.var(axis=1)
-    pairs = np.sqrt(variances).sum() ** 2 - variances.sum()
-    shared = values.sum(axis=0).var() - variances.sum()
-    spread = (variances.sum() + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
+    total = variances.sum()
+    pairs = np.sqrt(variances).sum() ** 2 - total
+    shared = values.sum(axis=0).var() - total
+    spread = (total + 1e-12) / ((p * (1 - p)).sum() + 1e-12)
     return shared / pairs if pairs > 1e-12 else 0.0, spread
 
 
-def missing_note(scores: Scores, answered: Array) -> str | None:
+def missing_note(scores, answered):
     """What says that the items answered, a mask (N,), are no random sample; None: nothing does.
 
     Of each task (or domain) so many are expected (chi-square); and the sources' means, or the
@@ -250,48 +245,48 @@ def missing_note(scores: Scores, answered: Array) -> str | None:
     once in 1,000 times at most.
     """
     taken = np.asarray(answered, dtype=bool)
-    n, n_items = taken.sum(), len(taken)
+    n = taken.sum()
+    n_items = len(taken)
     share = n / n_items
     if share in (0, 1):
         return None
     with suppress(ValueError):  # where there are no tasks
         names, of_item, size = np.unique(tasks_of(scores), return_inverse=True, return_counts=True)
-        more = np.bincount(of_item, taken) - share * size
-        square = (more**2 / size).sum() / share / (1 - share) * (1 - 1 / n_items)
+        rate = np.bincount(of_item, taken) / size
+        square = size @ (rate - share) ** 2 / (share * (1 - share))
         if len(size) < n_items / 2 and chdtrc(len(size) - 1, square) < LEVEL:
             most, least = (
-                f"{more[k] + share * size[k]:.0f} of {size[k]} {names[k]}"
-                for k in ((more / size).argmax(), (more / size).argmin())
+                f"{rate[task] * size[task]:.0f} of {size[task]} {names[task]}"
+                for task in (rate.argmax(), rate.argmin())
             )
             return f"no random sample: {most} and {least} items"
-    for numbers, words in (
-        (np.nanmean(scores.values, axis=0), HARDER),
-        (np.arange(n_items), FIRST),
-    ):
-        apart = numbers[taken].mean(), numbers[~taken].mean()
-        error = numbers.std() / np.sqrt(n * (1 - share)) + 1e-12
-        if 2 * ndtr(-abs(apart[0] - apart[1]) / error) < LEVEL:
-            return words.format(*apart)
+    mean = np.nanmean(scores.values, axis=0)
+    facts = {
+        "the sources score {:.2f} on the items answered, {:.2f} on the others": mean,
+        "the items answered have the mean place {:.0f}, the others {:.0f}": np.arange(n_items),
+    }
+    for words, of_item in facts.items():
+        here = of_item[taken].mean()
+        there = of_item[~taken].mean()
+        error = of_item.std() / np.sqrt(n * (1 - share)) + 1e-12
+        if 2 * ndtr(-abs(here - there) / error) < LEVEL:
+            return "no random sample: " + words.format(here, there)
     return None
 
 
 LEVEL = 0.001 / 3
-HARDER = "no random sample: the sources score {:.2f} on the items answered, {:.2f} on the others"
-FIRST = "no random sample: the items answered have the mean place {:.0f}, the others {:.0f}"
 
 
 def _sorted(source):
-    """(M, N) the scores of the sources, worst first; the item's mean where one is missing.
+    """(M, N) the scores of the sources, worst first; what a 2PL expects where one is missing.
 
     Of a number of items (0, N).
     """
     if isinstance(source, Scores):
-        values = np.where(np.isnan(source.values), np.nanmean(source.values, axis=0), source.values)
+        values = filled(source.values)
         return values[np.argsort(values.mean(axis=1), kind="stable")]
-    if isinstance(source, bool) or not isinstance(source, Integral):
+    if source is True or not isinstance(source, Integral) or source < 2:
         raise TypeError(
-            f"source_scores must be Scores, or the number of items, not {type(source).__name__}"
+            f"source_scores must be Scores, or a number of items, at least 2 items, not {source!r}"
         )
-    if source < 2:
-        raise ValueError(f"source_scores is {source}; a benchmark has at least 2 items")
     return np.empty((0, source))

@@ -297,7 +297,7 @@ def test_a_reference_is_kept_and_checked(scores, models, tmp_path):
     known = dict(zip(scores.items.tolist(), scores.values[0]))
     one = compare_models(known, session)
     assert one.value == pytest.approx(found.value - scores.accuracy[0]) and not one.warnings
-    for wrong, says in (("nobody", "one of the source models"), (name, "takes the method")):
+    for wrong, says in (("nobody", "one of the source models"), (name, "leave reference out")):
         more = {"method": "aipw"} if wrong == name else {}
         with pytest.raises(ValueError, match=says):
             EvaluationSession(scores, **options | {"reference": wrong} | more)
