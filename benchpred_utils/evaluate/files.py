@@ -143,9 +143,8 @@ def _cells(header=(), *lines):
     plain = [name.strip().lower() for name in names]
     if "score" in plain and "item" in plain:
         return found
-    if not {"model", "item"} & set(plain) and all(
-        SCORE.fullmatch(str(row[names[0]])) for row in found.values()
-    ):
+    first = [SCORE.fullmatch(str(row[names[0]])) for row in found.values()]
+    if all(first) and {"model", "item"}.isdisjoint(plain):
         raise ValueError(
             f"its first column, {printable(names[0])!r}, holds scores, where the models' names "
             "should be: put a column `model` before it"

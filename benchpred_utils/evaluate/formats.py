@@ -107,8 +107,10 @@ def _with_filters(found):
     items = [entry.item for entry in found]
     n = len(set(items))
     is_again = items[n : n + 1] == items[:1]
-    names = [f"{1 + number // n}" if is_again else "none" for number in range(len(items))]
-    return [entry._replace(filter=entry.filter or name) for entry, name in zip(found, names)]
+    for number, entry in enumerate(found):
+        unnamed = f"{1 + number // n}" if is_again else "none"
+        found[number] = entry._replace(filter=entry.filter or unnamed)
+    return found
 
 
 # --- the answers in a record ---
@@ -185,13 +187,13 @@ def _run(file):
     spec, instances = (json_of(path.read_bytes()) if path.exists() else {} for path in paths)
     run = file.resolve().parent
     name = spec.get("name", run.name)
-    by_name = name.partition("model=")[2].split(",")[0] or run.parent.name
+    model = re.search("model=([^,]+)", name)
+    plain = [one for one in instances if not one.get("perturbation")]
     return {
-        "model": spec.get("adapter_spec", {}).get("model", by_name),
+        "model": model[1] if model else run.parent.name,
+        **spec.get("adapter_spec", {}),
         "task": re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", name).rstrip(",:"),
-        "questions": {
-            one["id"]: hash(repr(one["input"])) for one in instances if not one.get("perturbation")
-        },
+        "questions": {one["id"]: hash(repr(one["input"])) for one in plain},
         "is_second": file.name != STATS and file.with_name(STATS).exists(),
     }
 

@@ -15,19 +15,6 @@ from ..scores import Scores
 from .files import files_in, named, printable, records_of
 from .formats import FORMATS, HELM, LM_EVAL, TABLE, Entry, entries_of
 
-__all__ = [
-    "FORMATS",
-    "among",
-    "named",
-    "per_task",
-    "printable",
-    "read_any",
-    "read_helm",
-    "read_lm_eval",
-    "read_results",
-    "read_scores",
-]
-
 NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?")  # float() takes 1_0 too
 NUMBERS = {"true": 1.0, "false": 0.0}
 NUMBERS |= dict.fromkeys(("", "nan", "na", "n/a", "none", "null", "<na>"), np.nan)
@@ -155,23 +142,22 @@ def per_task(text):
 def _entries(paths, formats=FORMATS):
     """What all files say; below a folder logs are read, and tables and other files passed over."""
     entries = []
-    for name, group in (paths if isinstance(paths, dict) else {None: paths}).items():
-        for path in [group] if isinstance(group, str | Path) else group:
-            said, _, other = str(path).partition("=")
-            is_said = other and not Path(path).exists()
-            path = Path(other if is_said else path)
-            if not path.exists():
-                raise FileNotFoundError(f"{path} is not there")
-            found = [
-                entry for file in files_in(path) for entry in _read(file, formats, file == path)
-            ]
-            if not found:
-                raise ValueError(f"{path} holds no log; {_read_are(formats)}")
-            if path.is_dir():
-                found.sort(key=_in_order)
-            model = said if is_said else name
-            for entry in found:
-                entries.append(entry._replace(model=model or entry.model, root=path.stem))
+    by_model = pd.Series(paths if isinstance(paths, dict) else {"": paths}, dtype=object)
+    for model, path in by_model.explode().dropna().items():
+        if not Path(path).exists():
+            *said, path = str(path).split("=", 1)
+            model = "".join(said) or model
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there")
+        found = [entry for file in files_in(path) for entry in _read(file, formats, file == path)]
+        if not found:
+            raise ValueError(f"{path} holds no log; {_read_are(formats)}")
+        if path.is_dir():
+            found.sort(key=_in_order)
+        for entry in found:
+            names = [printable(name, np.inf) for name in (model or entry.model, entry.item)]
+            entries.append(entry._replace(model=names[0], item=names[1], root=path.stem))
     if not entries:
         raise ValueError("no file is named; at least one is needed")
     return entries
@@ -209,8 +195,6 @@ def _rows(entries, metric, filter, same_items):
     rows = pd.DataFrame(entries, columns=Entry._fields).explode("scores")
     rows["metric"], rows["said"] = zip(*rows.pop("scores"))
     rows["score"] = list(map(_number, rows["said"], rows["metric"]))
-    for names in ("model", "item"):
-        rows[names] = [printable(name, np.inf) for name in rows[names]]
     rows = _chosen(rows, "filter", filter)
     chosen = _chosen(rows, "metric", metric)
     for row in rows[~rows.index.isin(chosen.index)].itertuples():
@@ -230,10 +214,9 @@ def _rows(entries, metric, filter, same_items):
 
 def _number(said, metric):
     """A score as a number: NaN where there is none, -1 where it is no score."""
-    if isinstance(said, list):
-        numbers = [_number(one, metric) for one in said]
-        is_score = REPEATED.fullmatch(metric) and -1 not in numbers
-        return pd.Series(numbers).mean() if is_score else -1
+    if isinstance(said, list) and REPEATED.fullmatch(metric):
+        repeats = [_number(one, metric) for one in said]
+        return -1 if -1 in repeats else pd.Series(repeats).mean()
     word = str(said).strip().lower()
     words = WORDS if metric else NUMBERS
     number = float(word) if NUMBER.fullmatch(word) else words.get(word, -1)

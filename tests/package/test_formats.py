@@ -194,7 +194,9 @@ def test_an_option_names_tasks(text, names):
 def test_what_is_no_mean_of_items_is_refused(tmp_path, metric, score):
     log = written(tmp_path / NAME, lines_of(**{metric: score, "metrics": ["acc", metric]}))
     assert read_any(log).accuracy == 0.5  # acc is the only metric that items have
-    with pytest.raises(ValueError, match=rf"line 1: .*not a number.*; {metric} is no score of.*another"):
+    with pytest.raises(
+        ValueError, match=rf"line 1: .*not a number.*; {metric} is no score of.*another"
+    ):
         read_any(log, metric=metric)
 
 
@@ -536,7 +538,11 @@ def test_a_column_that_is_no_item_is_told(tmp_path, name):
         ),
         ("t.json", "[1, 2]", "entry 1 is not JSON as it was written"),
         ("t.json", "[]", "t.json holds no log; read are"),
-        ("t.json", '{"version": 2, "eval": {}}', "with the fields version, eval, is of another kind; read are HELM, lm-eval"),
+        (
+            "t.json",
+            '{"version": 2, "eval": {}}',
+            "with the fields version, eval, is of another kind; read are HELM, lm-eval",
+        ),
         ("t.jsonl", "[" * 200_000, "line 1 is not JSON"),
         ("t.eval", b"PK\x03\x04", "can't be read: File is not a zip file"),
         ("t.gz", b"\x1f\x8b\x08", "can't be read: "),
@@ -593,7 +599,9 @@ def test_faults_in_a_log_are_told_with_their_place(tmp_path, line, says):
 def test_a_log_in_a_folder_is_not_passed_over(tmp_path):
     written(tmp_path / "m0" / NAME, lines_of())
     written(tmp_path / "m1" / NAME, [{"id": 0, "acc": 1}])
-    with pytest.raises(ValueError, match="m1.*with the fields id, acc, is of another kind; read are"):
+    with pytest.raises(
+        ValueError, match="m1.*with the fields id, acc, is of another kind; read are"
+    ):
         read_any(tmp_path)
 
 
