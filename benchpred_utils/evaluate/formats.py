@@ -123,8 +123,9 @@ def _samples(record, known):
 
 
 def _programs(record, known):
-    samples = record["eval"].values()
-    return [one | {"number": number} for group in samples for number, one in enumerate(group)]
+    for samples in record["eval"].values():
+        for number, sample in enumerate(samples):
+            yield sample | {"number": number}
 
 
 # Lists of a report: without a patch an instance is not resolved, with an error it has no result.
@@ -132,8 +133,9 @@ REPORTED = {"resolved_ids": 1, "unresolved_ids": 0, "empty_patch_ids": 0, "error
 
 
 def _reported(record, known):
-    lists = [(score, record.get(name) or []) for name, score in REPORTED.items()]
-    return [{"": item, "resolved": score} for score, items in lists for item in items]
+    for name, score in REPORTED.items():
+        for item in record.get(name) or []:
+            yield {"": item, "resolved": score}
 
 
 def _details(record, known):
