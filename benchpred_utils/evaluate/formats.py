@@ -166,7 +166,7 @@ def _results(file):
     time = file.name.partition(".")[0][-19:]
     results = list(file.parent.glob("results_*.json"))
     results = [path for path in results if time in path.name] or results
-    names = {json_of(path.read_bytes())["model_name"] for path in results}
+    names = {json_of(path.read_bytes()).get("model_name") for path in results} - {None}
     return {"model": names.pop()} if len(names) == 1 else {}
 
 

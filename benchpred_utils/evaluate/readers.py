@@ -52,8 +52,8 @@ def read_helm(folders, metric=None, missing="error") -> Scores:
     """The Scores in run folders of HELM, or folders that hold some.
 
     Read are per_instance_stats.json, or else display_predictions.json, and instances.json if there.
-    An item is "run/instance", the run's name without its model; trials are averaged; perturbed and
-    training instances are left out; runs are domains.
+    An item is "run/instance", the run's name without its model; trials are averaged; perturbed
+    instances are left out; runs are domains.
     Otherwise as `read_any`.
     """
     return read_any(folders, metric, missing=missing, formats=[HELM])
@@ -168,8 +168,9 @@ def _in_order(entry):
 
 
 def _read_are(formats):
+    names = dict.fromkeys(format.name for format in formats)
     return (
-        f"read are {', '.join(format.name for format in formats)}; lm_eval writes logs with "
+        f"read are {', '.join(names)}; lm_eval writes logs with "
         "--log_samples and --output_path; tables are named one by one: CSV, Parquet or JSON with "
         "model, item, score, or a column per item after the model's name, separated by commas"
     )

@@ -274,6 +274,9 @@ def test_models_in_one_folder_are_named_by_their_results(tmp_path):
         written(tmp_path / f"samples_toy_{time}.jsonl", lines_of())
         written(tmp_path / f"results_{time}.json", {"model_name": model, "results": {}})
     assert read_any(tmp_path).models.tolist() == ["org/x", "org/y"]
+    older = written(tmp_path / "old" / NAME, lines_of())
+    written(older.with_name("results_2024.json"), {"results": {}})  # which name no model
+    assert read_any(older).models.tolist() == ["old"]
 
 
 def test_logs_that_lm_eval_wrote():
