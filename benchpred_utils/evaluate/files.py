@@ -8,7 +8,6 @@ import os
 import re
 import warnings
 import zipfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,15 +40,15 @@ def named(names, most=3):
 
 def files_in(path):
     """The file itself, or all below a folder that may be logs; OSError where one can't be read."""
+
+    def unreadable(error):
+        raise error  # os.walk would go on without the folder
+
     if path.is_file():
         return [path]
-    walked = os.walk(path, onerror=_unreadable)
+    walked = os.walk(path, onerror=unreadable)
     files = [Path(folder, name) for folder, _, names in walked for name in names]
     return sorted(file for file in files if file.name.endswith(LOGS))
-
-
-def _unreadable(error):
-    raise error  # os.walk would go on without the folder
 
 
 def records_of(file):
@@ -63,15 +62,17 @@ def records_of(file):
         if data.startswith(b"\x1f\x8b"):
             data = gzip.decompress(data)
         if data.startswith(b"PAR1"):
-            return _cells(*_parquet(data))
+            frame = pd.read_parquet(io.BytesIO(data))
+            if not isinstance(frame.index, pd.RangeIndex):
+                frame = frame.reset_index()
+            return _cells(frame.columns, *frame.to_numpy(object).tolist())
         if data.startswith(b"PK"):
             return _zipped(data)
         text = data.decode("utf-8-sig")
-        if text.lstrip()[:1] in ("{", "["):
+        if text.lstrip().startswith(("{", "[")):
             return _records(text)
         csv.field_size_limit(2**31 - 1)  # of a name
-        header = text.partition("\n")[0]
-        delimiter = "\t" if header.count("\t") > header.count(",") else ","
+        delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
         return _cells(*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -83,8 +84,8 @@ def records_of(file):
             f"{file}: to read Parquet install pyarrow, to read logs of inspect_ai zipfile-zstd; or "
             "save it as CSV or JSON (inspect log convert --to json)"
         ) from None
-    except (csv.Error, EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{file} can't be read: {error}") from None
+    except Exception as error:  # what damaged files raise is not listed anywhere
+        raise ValueError(f"{file} can't be read: {error}") from error
 
 
 def json_of(text):
@@ -95,18 +96,30 @@ def json_of(text):
 
 def _records(text):
     whole = json_of(text)
-    if isinstance(whole, dict):
-        if all(isinstance(value, dict) for value in whole.values()):
-            return {name: {"": name} | value for name, value in whole.items()}
-        return {"line 1": whole}
-    found = {f"entry {number}": record for number, record in enumerate(whole or [], start=1)}
-    if whole is None:
-        lines = enumerate(text.split("\n"), start=1)
-        found = {f"line {number}": json_of(line) for number, line in lines if line.strip()}
+    if isinstance(whole, dict) and all(isinstance(value, dict) for value in whole.values()):
+        return {name: {"": name} | value for name, value in whole.items()}
+    kind = "entry"
+    if not isinstance(whole, list):
+        kind = "line"
+        whole = [whole] if whole else [json_of(line.strip() or "{}") for line in text.split("\n")]
+    found = {
+        f"{kind} {number}": record for number, record in enumerate(whole, start=1) if record != {}
+    }
     for place, record in found.items():
         if not isinstance(record, dict):
             raise ValueError(f"{place} is not JSON as it was written; {CUT_OFF}")
     return found
+
+
+def _zipped(data):
+    """A log of inspect_ai: its head, and a file for each sample."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        content = {name: json_of(archive.read(name)) for name in archive.namelist()}
+    head = content.get("header.json") or content.get("_journal/start.json")
+    if not head:
+        raise ValueError("it is a zip archive, but no log of inspect_ai")
+    samples = [one for name, one in content.items() if name.startswith("samples/")]
+    return {"header.json": head | {"samples": samples}}
 
 
 # Columns that say something of a model, or of its row, and seldom are items.
@@ -130,14 +143,8 @@ def _cells(header=(), *lines):
     plain = [name.strip().lower() for name in names]
     if "score" in plain and "item" in plain:
         return found
-    if len(names) < 3 and "item" not in plain:
-        raise ValueError(
-            f"its header is {named(names)}; needed are a column per item after the model's name, "
-            "or model, item, score, separated by commas"
-        )
-    if not {"model", "item"} & set(plain) and all(
-        SCORE.fullmatch(str(row[names[0]])) for row in found.values()
-    ):
+    first = [SCORE.fullmatch(str(row[names[0]])) for row in found.values()]
+    if all(first) and {"model", "item"}.isdisjoint(plain):
         raise ValueError(
             f"its first column, {printable(names[0])!r}, holds scores, where the models' names "
             "should be: put a column `model` before it"
@@ -146,22 +153,3 @@ def _cells(header=(), *lines):
     if doubtful:
         warnings.warn(f"read as items: the columns {named(sorted(doubtful))}", stacklevel=2)
     return found
-
-
-def _parquet(data):
-    frame = pd.read_parquet(io.BytesIO(data))
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
-    return [frame.columns, *frame.to_numpy(object).tolist()]
-
-
-def _zipped(data):
-    """A log of inspect_ai: its head, and a file for each sample."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        names = archive.namelist()
-        heads = [name for name in ("header.json", "_journal/start.json") if name in names]
-        if not heads:
-            raise ValueError("it is a zip archive, but no log of inspect_ai")
-        names = [name for name in names if name.startswith("samples/")]
-        head, *samples = (json_of(archive.read(name)) for name in (heads[0], *names))
-    return {heads[0]: head | {"samples": samples}}

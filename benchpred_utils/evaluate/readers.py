@@ -15,29 +15,14 @@ from ..scores import Scores
 from .files import files_in, named, printable, records_of
 from .formats import FORMATS, HELM, LM_EVAL, TABLE, Entry, entries_of
 
-__all__ = [
-    "FORMATS",
-    "among",
-    "named",
-    "per_task",
-    "printable",
-    "read_any",
-    "read_helm",
-    "read_lm_eval",
-    "read_results",
-    "read_scores",
-]
-
-NUMBER = re.compile(r"[-+.0-9e]+")  # what else float() takes, 1_0 say, is no score
+NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?")  # float() takes 1_0 too
 NUMBERS = {"true": 1.0, "false": 0.0}
 NUMBERS |= dict.fromkeys(("", "nan", "na", "n/a", "none", "null", "<na>"), np.nan)
-# What a harness makes of all items together; lines hold the parts, [gold, prediction] say, or 999.
-NO_MEAN = re.compile(
-    r"inst_level.*|f1|mcc|matthews_corrcoef|bleu|chrf|ter|(\w+_)?perplexity|bits_per_byte"
-    r"|brier_score|bypass"
-)
 # Of inspect_ai: correct, incorrect, partially, no answer; of EvalPlus.  Tables have numbers.
 WORDS = NUMBERS | {"c": 1, "i": 0, "p": 0.5, "n": 0, "pass": 1, "fail": 0, "timeout": 0}
+# Metrics whose lists are scores of several answers; other lists are parts, [gold, prediction] say,
+# of what a harness makes of all items together.
+REPEATED = re.compile("acc(uracy)?(_norm)?|exact(_match)?|correct|pass.*")
 LARGEST = 10**8  # characters, were all names as long as the longest
 
 
@@ -67,8 +52,8 @@ def read_helm(folders, metric=None, missing="error") -> Scores:
     """The Scores in run folders of HELM, or folders that hold some.
 
     Read are per_instance_stats.json, or else display_predictions.json, and instances.json if there.
-    An item is "run/instance", the run's name without its model; trials are averaged; perturbed and
-    training instances are left out; runs are domains.
+    An item is "run/instance", the run's name without its model; trials are averaged; perturbed
+    instances are left out; runs are domains.
     Otherwise as `read_any`.
     """
     return read_any(folders, metric, missing=missing, formats=[HELM])
@@ -86,9 +71,8 @@ def read_any(
     Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
     not the same question in all logs (its hash differs), unless `same_items` says that it is.
     """
-    found = _listed(paths)
-    rows = _scored(_entries(found, formats), metric, filter, same_items)
-    return _scores(rows, missing, found[0][1].stem)
+    rows = _rows(_entries(paths, formats), metric, filter, same_items)
+    return _scores(rows, missing)
 
 
 def read_results(paths, metric=None, filter=None, sources=(), same_items=False) -> pd.Series:
@@ -99,25 +83,24 @@ def read_results(paths, metric=None, filter=None, sources=(), same_items=False) 
     files hold several models, or an item is not the same question as in the files `sources`, or
     these have another metric.
     """
-    entries = _entries(_listed(paths))
+    entries = _entries(paths)
     files = {entry.file for entry in entries}
-    if sources and entries[0].question is not None:
-        entries += _entries(_listed(sources))
-    rows = _scored(entries, metric, filter, same_items)
+    if sources and entries[0].filter:
+        entries += _entries(sources)
+    rows = _rows(entries, metric, filter, same_items)
     rows = rows[rows["file"].isin(files)]
-    models = rows["model"].unique()
-    if len(models) > 1:
+    matrix = _matrix(rows)
+    if len(matrix) > 1:
         raise ValueError(
-            f"{named(rows['file'].unique())}: results are of one model, but {len(models)} were "
-            f"found: {named(models)}; give the files of one model"
+            f"{named(rows['file'].unique())}: results are of one model, but {len(matrix)} were "
+            f"found: {named(matrix.index)}; give the files of one model"
         )
-    scores = _matrix(rows).iloc[0]
-    empty = scores[scores.isna()].index
+    scores = matrix.iloc[0]
+    empty = scores.index[scores.isna()]
     if len(empty):
-        row = rows[rows["score"].isna()].iloc[0]
+        place = rows["place"][rows["score"].isna()].iloc[0]
         warnings.warn(
-            f"{row['file']}, {row['place']}: {len(empty)} of {len(scores)} items have no score: "
-            f"{named(empty)}",
+            f"{place}: {len(empty)} of {len(scores)} items have no score: {named(empty)}",
             stacklevel=2,
         )
         scores = scores.astype(object).where(scores.notna(), None)
@@ -153,37 +136,30 @@ def per_task(text):
     return dict(part.strip().rsplit("=", 1) for part in text.split(","))
 
 
-# --- from files to entries ---
+# --- from files to rows, one for each score ---
 
 
-def _listed(paths):
-    """(the model's name where one is given, path): of {name: paths}, or of "name=path" too."""
-    found = []
-    for name, group in (paths if isinstance(paths, dict) else {None: paths}).items():
-        for path in [group] if isinstance(group, str | Path) else group:
-            said, _, other = str(path).partition("=")
-            if other and not Path(path).exists():
-                name, path = said, other
-            if not Path(path).exists():
-                raise FileNotFoundError(f"{path} is not there")
-            found.append((name, Path(path)))
-    if not found:
-        raise ValueError("no file is named; at least one is needed")
-    return found
-
-
-def _entries(listed, formats=FORMATS):
+def _entries(paths, formats=FORMATS):
     """What all files say; below a folder logs are read, and tables and other files passed over."""
     entries = []
-    for name, path in listed:
-        new = []
-        for file in files_in(path):
-            new += _read(file, formats, file == path)
-        if not new:
+    by_model = pd.Series(paths if isinstance(paths, dict) else {"": paths}, dtype=object)
+    for model, path in by_model.explode().dropna().items():
+        if not Path(path).exists():
+            *said, path = str(path).split("=", 1)
+            model = "".join(said) or model
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there")
+        found = [entry for file in files_in(path) for entry in _read(file, formats, file == path)]
+        if not found:
             raise ValueError(f"{path} holds no log; {_read_are(formats)}")
         if path.is_dir():
-            new.sort(key=_in_order)
-        entries += [entry._replace(model=name) for entry in new] if name else new
+            found.sort(key=_in_order)
+        for entry in found:
+            names = [printable(name, np.inf) for name in (model or entry.model, entry.item)]
+            entries.append(entry._replace(model=names[0], item=names[1], root=path.stem))
+    if not entries:
+        raise ValueError("no file is named; at least one is needed")
     return entries
 
 
@@ -192,10 +168,11 @@ def _in_order(entry):
 
 
 def _read_are(formats):
-    names = ", ".join(dict.fromkeys(format.name for format in formats))
+    names = dict.fromkeys(format.name for format in formats)
     return (
-        f"read are {names}; lm_eval writes logs with --log_samples and --output_path, and tables "
-        "are named one by one"
+        f"read are {', '.join(names)}; lm_eval writes logs with "
+        "--log_samples and --output_path; tables are named one by one: CSV, Parquet or JSON with "
+        "model, item, score, or a column per item after the model's name, separated by commas"
     )
 
 
@@ -206,110 +183,74 @@ def _read(file, formats, is_named):
     is_table = is_named and not any(isinstance(cell, dict | list) for cell in first.values())
     for format in formats:
         if format.marks <= first.keys() and (is_table or format is not TABLE):
-            found = list(entries_of(format, file, records))
-            return found if format is TABLE else _with_filters(found)
+            return entries_of(format, file, records)
     if is_named or file.name.startswith("samples_"):
-        kind = "a table" if "row 2" in records else "JSON, but not a table"
         raise ValueError(
-            f"{file} is {kind}, with the fields {named(first, 5)}; {_read_are(formats)}"
+            f"{file}, with the fields {named(first, 5)}, is of another kind; {_read_are(formats)}"
         )
     return []
 
 
-def _with_filters(found):
-    """Filters without names, passes over all items one after the other, are called 1, 2, ..."""
-    items = [entry.item for entry in found]
-    n = len(set(items))
-    passes = len(items) > n == len(set(items[:n])) and items[n] == items[0]
-    for number, entry in enumerate(found):
-        if not entry.filter:
-            found[number] = entry._replace(filter=f"{1 + number // n}" if passes else "none")
-    return found
-
-
-# --- from entries to rows: which filter and which metric ---
-
-
-def _scored(entries, metric, filter, same_items):
+def _rows(entries, metric, filter, same_items):
     """The entries of one filter and metric as a table, their scores numbers in [0, 1] or NaN."""
-    filters = _chosen("filter", filter, [(entry, {entry.filter: 0}) for entry in entries])
-    entries = [entry for entry in entries if entry.filter == filters[entry.task]]
-    metrics = _chosen("metric", metric, [(entry, entry.scores) for entry in entries])
-    scores, sizes = [], {}
-    for entry in entries:
-        name = metrics[entry.task]
-        score = entry.scores.get(name) if entry.scores else ""
-        size = len(score) if isinstance(score, list) else 0
-        if entry.scores and name not in entry.scores:
-            raise ValueError(f"{entry.file}, {entry.place} has no {name}; run the task again")
-        if _is_part(name, score) or size != (size and sizes.setdefault(entry.task, size)):
-            raise ValueError(
-                f"{entry.file}, {entry.place}: {name} is {score!r:.80}, which is no score of the "
-                "item: a harness makes it of all items together, or scored nothing "
-                "(predict_only); choose another metric"
-            )
-        numbers = [_number(entry, repeat) for repeat in (score if size else [score])]
-        scores.append(pd.Series(numbers).mean() if size else numbers[0])
-    rows = pd.DataFrame(entries, columns=Entry._fields).assign(score=scores)
-    for names in ("model", "item"):
-        rows[names] = [printable(name, np.inf) for name in rows[names]]
-    _check_questions(rows, same_items)
-    return _once(rows)
-
-
-def _is_part(metric, score):
-    is_number = score == "" or isinstance(score, int | float) and 0 <= score <= 1
-    return not is_number and NO_MEAN.fullmatch(metric) is not None
-
-
-def _chosen(what, wanted, entries):
-    """{task: name}, the one that is wanted or the only one; `entries`: (entry, {name: score})."""
-    wanted = wanted if isinstance(wanted, dict) else {None: wanted}
-    found, files, taken, unclear, unmet = {}, {}, {}, [], []
-    for entry, scores in entries:
-        names = found.setdefault(entry.task, {})
-        for name, score in scores.items():
-            names[name] = names.get(name) or _is_part(name, score)
-            files[entry.task] = entry.file
-    for task, names in found.items():
-        likely = sorted(name for name in names if not names[name]) or sorted(names)
-        name = wanted.get(task, wanted.get(None))
-        taken[task] = name
-        if name in names or not names:
-            continue
-        lack = f"no {what} {name!r}" if name else f"{len(likely)} {what}s"
-        says = (
-            f"{files.get(task)} has {lack}; say which: {what}={' or '.join(map(repr, likely))} (in "
-            f"a terminal --{what} NAME, or {task or 'TASK'}=NAME for this task alone)"
+    rows = pd.DataFrame(entries, columns=Entry._fields).explode("scores")
+    rows["metric"], rows["said"] = zip(*rows.pop("scores"))
+    rows["score"] = list(map(_number, rows["said"], rows["metric"]))
+    rows = _chosen(rows, "filter", filter)
+    chosen = _chosen(rows, "metric", metric)
+    for row in rows[~rows.index.isin(chosen.index)].itertuples():
+        raise ValueError(f"{row.place} has {row.metric} only, unlike its task; run the task again")
+    for row in chosen[chosen["score"] < 0].itertuples():
+        raise ValueError(
+            f"{row.place}: the score of model {printable(row.model)} on item "
+            f"{printable(row.item)} is {printable(row.said)}, which is not a number in [0, 1]; "
+            "write 0 or 1, true or false, or a number between, and nothing where there is none; "
+            "divide percentages, or points, by their maximum; an error rate e becomes 1 - e; "
+            f"{row.metric or 'a list'} is no score of the item if a harness makes it of all items "
+            "together, or scored nothing (predict_only): choose another metric"
         )
-        (unclear if task in wanted or len(likely) > 1 else unmet).append(says)
-        taken[task] = likely[0]
-    if len(unmet) == len(found) and name and "" not in names:  # no task has the one for all
-        unclear += unmet
+    _check_questions(chosen, same_items)
+    return _once(chosen)
+
+
+def _number(said, metric):
+    """A score as a number: NaN where there is none, -1 where it is no score."""
+    if isinstance(said, list) and REPEATED.fullmatch(metric):
+        repeats = [_number(one, metric) for one in said]
+        return -1 if -1 in repeats else pd.Series(repeats).mean()
+    word = str(said).strip().lower()
+    words = WORDS if metric else NUMBERS
+    number = float(word) if NUMBER.fullmatch(word) else words.get(word, -1)
+    return -1 if number < 0 or number > 1 else number
+
+
+def _chosen(rows, what, wanted):
+    """The rows of the filter, or metric, that is wanted of a task, or of the only one it has."""
+    wanted = wanted if isinstance(wanted, dict) else {None: wanted}
+    everywhere = {None, *rows[what]}
+    taken, unclear = {}, []
+    for task, of_task in rows[rows[what] != ""].groupby("task", sort=False):
+        best = of_task.groupby(what)["score"].max()
+        likely = list(best.index[best >= 0]) or list(best.index)
+        name = wanted.get(task, wanted.get(None))
+        if name in best.index:
+            taken[task] = name
+        elif len(likely) == 1 and task not in wanted and name in everywhere:
+            taken[task] = likely[0]
+        else:
+            lack = f"no {what} {name!r}" if name else f"{len(likely)} {what}s"
+            unclear.append(
+                f"{of_task['file'].iloc[0]} has {lack}; say which: {what}="
+                f"{' or '.join(map(repr, likely))} (in a terminal --{what} NAME, or "
+                f"{task or 'TASK'}=NAME for this task alone)"
+            )
     if unclear:
         raise ValueError("\n".join(unclear))
-    return taken
-
-
-def _number(entry, score):
-    word = str(score).strip().lower()
-    words = NUMBERS if entry.question is None else WORDS
-    try:
-        number = float(word) if NUMBER.fullmatch(word) else words[word]
-    except (KeyError, ValueError):
-        number = -1
-    if number < 0 or number > 1:
-        raise ValueError(
-            f"{entry.file}, {entry.place}: the score of model {printable(entry.model)} on item "
-            f"{printable(entry.item)} is {printable(score)}, which is not a number in [0, 1]; "
-            "write 0 or 1, true or false, or a number between, and nothing where there is none; "
-            "divide percentages, or points, by their maximum; an error rate e becomes 1 - e"
-        )
-    return number
+    return rows[(rows[what] == "") | (rows[what] == rows["task"].map(taken))]
 
 
 def _check_questions(rows, same_items):
-    hashed = rows[rows["question"].fillna("") != ""]
+    hashed = rows[rows["question"] != ""]
     bare = rows[(rows["question"] == "") & rows["item"].isin(hashed["item"])]
     if len(bare):
         warnings.warn(
@@ -318,10 +259,12 @@ def _check_questions(rows, same_items):
             stacklevel=4,
         )
     differing = hashed.drop_duplicates(["item", "question"])
-    for a, b in _twins(differing, ["item"]):
+    twins = _twins(differing, ["item"])
+    if twins:
+        a, b = twins
         says = (
             f"{differing.duplicated('item').sum()} items are not the same question in all files, "
-            f"the first is {printable(a.item)} ({a.file}, {a.place}, and {b.file}, {b.place})"
+            f"the first is {printable(a.item)} ({a.place}, and {b.place})"
         )
         if not same_items:
             raise ValueError(
@@ -333,23 +276,23 @@ def _check_questions(rows, same_items):
 
 def _once(rows):
     """One row per answer: lines of logs may come again, but not with another score."""
-    is_log = rows["question"].notna()
-    rows = rows.assign(run=rows["file"].where(is_log), line=rows["place"].mask(is_log))
-    keys = ["model", "item", "run", "repeat"]
-    rows = rows.drop_duplicates([*keys, "score", "line"])
-    for a, b in _twins(rows, keys):
+    keys = ["model", "item", "repeat"]
+    rows = rows[(rows["filter"] == "") | ~rows.duplicated([*keys, "score"])]
+    twins = _twins(rows, keys)
+    if twins:
+        a, b = twins
         raise ValueError(
             f"model {printable(a.model)} has two scores on item {printable(a.item)}: {a.score:g} "
-            f"({a.file}, {a.place}) and {b.score:g} ({b.file}, {b.place}); delete one of them, or "
-            "give their mean (nan: none)"
+            f"({a.place}) and {b.score:g} ({b.place}); delete one of them, or give their mean "
+            "(nan: none)"
         )
     return rows
 
 
 def _twins(rows, keys):
-    """The first two rows that agree in these columns, in a list, or an empty one."""
-    pairs = rows[rows.duplicated(keys, keep=False)].groupby(keys, sort=False, dropna=False)
-    return [list(pair.itertuples())[:2] for _, pair in pairs][:1]
+    """The first two rows that agree in these columns, or none."""
+    twins = rows[rows.duplicated(keys, keep=False)].sort_values(keys, kind="stable")
+    return [*twins[:2].itertuples()]
 
 
 # --- from rows to a matrix ---
@@ -369,9 +312,9 @@ def _matrix(rows):
     return matrix.loc[rows["model"].unique(), rows["item"].unique()]
 
 
-def _scores(rows, missing, name):
+def _scores(rows, missing):
     matrix = _matrix(rows)
-    lacks = matrix.isna()
+    domains = rows.groupby("item")["task"].first()[matrix.columns]
     kept = {
         "error": matrix[:0],
         "keep": matrix,
@@ -380,9 +323,8 @@ def _scores(rows, missing, name):
     }
     if missing not in kept:
         raise ValueError(f"missing is {missing!r}; use one of {', '.join(kept)}")
-    domains = rows.groupby("item")["task"].first()[matrix.columns]
-    if lacks.any(axis=None):
-        says = _what_is_missing(lacks, matrix.mean(), domains, rows)
+    if matrix.isna().any(axis=None):
+        says = _what_is_missing(matrix, domains, rows)
         matrix = kept[missing]
         if matrix.size < 2:
             raise ValueError(says)
@@ -393,36 +335,37 @@ def _scores(rows, missing, name):
         longest = max(names, key=len)
         if len(longest) * len(names) > LARGEST:
             raise ValueError(f"the name {printable(longest)} is too long; give it a shorter one")
-    domains = domains[matrix.columns]
-    domains = domains.to_numpy(str) if domains.nunique() > 1 else None
-    return Scores(matrix, domains=domains, name=name)
+    domains = domains[matrix.columns].to_numpy(str)
+    is_one = len(set(domains)) == 1
+    return Scores(matrix, domains=None if is_one else domains, name=rows["root"].iloc[0])
 
 
-def _what_is_missing(lacks, means, domains, rows):
+def _what_is_missing(matrix, domains, rows):
     """Who lacks what, and what would be left, of which domains, if it were dropped."""
+    lacks = matrix.isna()
     counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
     counts = counts[counts > 0]
-    lines = [f"{len(counts)} of {len(lacks)} models lack scores:"]
+    lines = [f"{len(counts)} of {len(matrix)} models lack scores:"]
     for model, count in counts.head(5).items():
-        items = lacks.columns[lacks.loc[model]]
         of_model = rows[rows["model"] == model].sort_values("score", na_position="first")
         row = of_model.iloc[0]
-        place = "" if row["score"] >= 0 else f", {row['place']}"
+        place = row["file" if row["score"] >= 0 else "place"]
+        items = lacks.columns[lacks.loc[model]]
         lines.append(
-            f"  {printable(model)} lacks {count} of {lacks.shape[1]} items: {named(items)} "
-            f"({row['file']}{place})"
+            f"  {printable(model)} lacks {count} of {len(domains)} items: {named(items)} ({place})"
         )
-    left, others = ~lacks.any(), ~lacks.drop(counts.index[0]).any()
+    rest = matrix.dropna(axis=1)
+    worst = counts.index[0]
+    dropped = domains.drop(rest.columns)
     shares = [
-        f"{number} of {(domains == domain).sum()} of {printable(domain)}"
-        for domain, number in domains[~left].value_counts().items()
-        if domain
-    ] or ["of no domain"]
+        f"{number} of {(domains == domain).sum()} of {printable(domain or 'no domain')}"
+        for domain, number in dropped.value_counts().items()
+    ]
     lines.append(
-        f"with missing='drop' (--missing drop) only {left.sum()} items are left of all: dropped "
-        f"are {(~left).sum()} ({named(shares)}), and the mean score of the rest is "
-        f"{means[left].mean():.3f}, not {means.mean():.3f}; without {printable(counts.index[0])} "
-        f"there are {others.sum()} (missing='drop-models'); missing='keep' keeps the gaps; are "
-        "items named alike in all files?"
+        f"with missing='drop' (--missing drop) only {rest.shape[1]} items are left of all: dropped "
+        f"are {len(dropped)} ({named(shares)}), and the mean score of the rest is "
+        f"{rest.mean().mean():.3f}, not {matrix.mean().mean():.3f}; without {printable(worst)} "
+        f"there are {matrix.drop(worst).dropna(axis=1).shape[1]} (missing='drop-models'); "
+        "missing='keep' keeps the gaps; are items named alike in all files?"
     )
     return "\n".join(lines)

@@ -194,19 +194,21 @@ def test_an_option_names_tasks(text, names):
 def test_what_is_no_mean_of_items_is_refused(tmp_path, metric, score):
     log = written(tmp_path / NAME, lines_of(**{metric: score, "metrics": ["acc", metric]}))
     assert read_any(log).accuracy == 0.5  # acc is the only metric that items have
-    with pytest.raises(ValueError, match=rf"line 1: {metric} is .*no score of the item.*another"):
+    with pytest.raises(
+        ValueError, match=rf"line 1: .*not a number.*; {metric} is no score of.*another"
+    ):
         read_any(log, metric=metric)
 
 
 def test_lists_are_repeats_where_they_are_scores(tmp_path):
     log = written(tmp_path / "a" / NAME, lines_of(exact=[1, 0, 1]))
     assert read_any(log, metric="exact").accuracy == pytest.approx(2 / 3)
-    lines = lines_of("acc", exact=[1, 0])
-    lines[5]["exact"] = [1, 0, 1]  # as many as there are instructions
-    with pytest.raises(ValueError, match="line 6: exact is .*no score of the item"):
-        read_any(written(tmp_path / "b" / NAME, lines), metric="exact")
+    of_unknown = lines_of(own=[1, 0])  # repeats, or the key and the prediction: who knows?
+    with pytest.raises(ValueError, match=r"line 1: .* is \[1, 0\], .*own is no score of the item"):
+        read_any(written(tmp_path / "b" / NAME, of_unknown), metric="own")
+    assert read_any(tmp_path / "b").accuracy == 0.5  # acc is the only metric that items have
     assert read_any(written(tmp_path / "c" / NAME, lines_of("f1")), metric="f1").accuracy == 0.5
-    with pytest.raises(ValueError, match=r"item toy:0 is \{'idx': 0\}, which is not a number"):
+    with pytest.raises(ValueError, match=r"item toy:0 is .*'idx': 0.*, which is not a number"):
         read_any(written(tmp_path / "d" / NAME, lines_of(x=[{"idx": 0}, 1])), metric="x")
 
 
@@ -272,6 +274,9 @@ def test_models_in_one_folder_are_named_by_their_results(tmp_path):
         written(tmp_path / f"samples_toy_{time}.jsonl", lines_of())
         written(tmp_path / f"results_{time}.json", {"model_name": model, "results": {}})
     assert read_any(tmp_path).models.tolist() == ["org/x", "org/y"]
+    older = written(tmp_path / "old" / NAME, lines_of())
+    written(older.with_name("results_2024.json"), {"results": {}})  # which name no model
+    assert read_any(older).models.tolist() == ["old"]
 
 
 def test_logs_that_lm_eval_wrote():
@@ -532,11 +537,15 @@ def test_a_column_that_is_no_item_is_told(tmp_path, name):
         (
             "t.json",
             '{"results": {"acc": 1}, "n": [1]}',
-            "is JSON, but not a table, with the fields",
+            "with the fields results, n, is of another kind; read are",
         ),
         ("t.json", "[1, 2]", "entry 1 is not JSON as it was written"),
         ("t.json", "[]", "t.json holds no log; read are"),
-        ("t.json", '{"version": 2, "eval": {}}', "JSON, but not a table.*; read are HELM, lm-eval"),
+        (
+            "t.json",
+            '{"version": 2, "eval": {}}',
+            "with the fields version, eval, is of another kind; read are HELM, lm-eval",
+        ),
         ("t.jsonl", "[" * 200_000, "line 1 is not JSON"),
         ("t.eval", b"PK\x03\x04", "can't be read: File is not a zip file"),
         ("t.gz", b"\x1f\x8b\x08", "can't be read: "),
@@ -593,7 +602,9 @@ def test_faults_in_a_log_are_told_with_their_place(tmp_path, line, says):
 def test_a_log_in_a_folder_is_not_passed_over(tmp_path):
     written(tmp_path / "m0" / NAME, lines_of())
     written(tmp_path / "m1" / NAME, [{"id": 0, "acc": 1}])
-    with pytest.raises(ValueError, match="m1.*with the fields id, acc; read are"):
+    with pytest.raises(
+        ValueError, match="m1.*with the fields id, acc, is of another kind; read are"
+    ):
         read_any(tmp_path)
 
 
