@@ -243,7 +243,7 @@ def test_what_cannot_be_compared_is_refused(scores, models):
         ((watched, b), {}, "precision stops"),
         ((chosen, b), {}, "no random draw"),
         ((a, b), {}, "of how many"),
-        ((a, b), {"n_items": 50}, "the benchmark has 50"),
+        ((a, b), {"n_items": 50}, "it was 50"),
         ((a, some), {"n_items": 60, "comparisons": 3}, "same items"),
         ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack"),
         ((session, twice), {}, "item-00 has two results"),
