@@ -25,7 +25,6 @@ __all__ = [
     "Comparison",
     "Ranking",
     "compare_models",
-    "items_for_difference",
     "rank_models",
     "smallest_difference",
 ]
@@ -158,22 +157,22 @@ def rank_models(
         raise ValueError(f"a ranking takes two models or more, and no other is called {name}")
     known = {model: _results(of, session and session.source) for model, of in models.items()}
     drawn = _drawn_by(session) if session else _drawn_from(known.values(), n_items)
-    table = pd.DataFrame(index=list(known), columns=[*Estimate._fields, "on_items"], dtype=float)
+    rows = {}
     for model, results in known.items():
         scores = np.nan_to_num(_scores(drawn, results))
-        table.loc[model] = *drawn.read(scores), scores.mean()
-    table["best_rank"] = 1
-    table["worst_rank"] = len(table)
-    rows = []
+        rows[model] = *drawn.read(scores), scores.mean(), 1, len(known)
+    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    pairs = []
     m = math.comb(len(table), 2)
     for a, b in combinations(known, 2):
         found = _paired(drawn, known[a], known[b], m, failed)
-        rows.append((a, b, *found[:3], min(m * found.p, 1.0)))
+        pairs.append((a, b, *found[:3], min(m * found.p, 1.0)))
         if found.lower > 0 or found.upper < 0:
             better, worse = (b, a) if found.lower > 0 else (a, b)
             table.loc[worse, "best_rank"] += 1
             table.loc[better, "worst_rank"] -= 1
-    pairs = pd.DataFrame(rows, columns=["a", "b", "value", "lower", "upper", "p"])
+    pairs = pd.DataFrame(pairs, columns=["a", "b", "value", "lower", "upper", "p"])
     return Ranking(table.sort_values(["on_items", "value"], ascending=False), pairs)
 
 
@@ -183,19 +182,10 @@ def smallest_difference(source_scores: Scores, n: int) -> float:
     For a test at the level 5% with 80% power it is 2.8 sqrt((1/n - 1/N) S), with S the mean of
     (s_B - s_A)^2 over the items, for neighbours in accuracy among the best quarter of the sources.
     """
-    return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * _discordance(source_scores)))
-
-
-def items_for_difference(source_scores: Scores, difference: float) -> int:
-    """The items on which both models must run for a `smallest_difference` of so much, at most N."""
-    k = (difference / POWER) ** 2 / _discordance(source_scores)
-    return int(np.ceil(1 / (k + 1 / source_scores.n_items)))
-
-
-def _discordance(source):
-    order = np.argsort(source.accuracy, kind="stable")
-    best = source.values[order[-max(2, len(order) // 4) :]]
-    return max(np.nanmean(np.diff(best, axis=0) ** 2), 1e-6) if len(best) > 1 else 0.5
+    order = np.argsort(source_scores.accuracy, kind="stable")
+    best = source_scores.values[order[-max(2, len(order) // 4) :]]
+    spread = np.nanmean(np.diff(best, axis=0) ** 2) if len(best) > 1 else 0.5
+    return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * spread))
 
 
 # --- all models on the same items ---
@@ -224,7 +214,7 @@ def _paired(drawn, a, b, comparisons, failed):
         value=(low.value + high.value) / 2,
         upper=high.upper,
         only_a=high.only_a,
-        p=max(low.p, high.p) if low.lower > 0 or high.upper < 0 else 1.0,
+        p=np.nan,
         warnings=(note,),
     )
 
@@ -259,7 +249,7 @@ def _difference(drawn, s_a, s_b, comparisons):
     psi = min(1, max(psi, abs(centre)))
     level = 1 - 0.05 / comparisons
     ends = tango_interval(centre, psi, k, df, level) if n > 2 or f == 0 else (-1, 1)
-    p = 2 * stdtr(df, -abs(centre) / np.sqrt(k * psi)) if k * psi > 0 else centre == 0
+    p = 2 * stdtr(df, -abs(centre) / np.sqrt(max(k * psi, 1e-15)))
     detectable = POWER * np.sqrt(k * spread) if spread > 1e-9 else np.nan
     numbers = value, *ends, 1 / k if k else n, p, detectable
     accuracies = drawn.read(s_a), drawn.read(s_b)
