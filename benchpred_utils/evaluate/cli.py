@@ -168,8 +168,7 @@ def _sources(args):
 
 
 def _read(args, paths):
-    choice = per_task(args.metric), per_task(args.filter)
-    return read_any(paths, *choice, args.missing or "error", args.same_items)
+    return read_any(paths, args.metric, args.filter, args.missing or "error", args.same_items)
 
 
 def _given(args):
@@ -192,14 +191,10 @@ def _begun(args):
             f"{args.session} is not there: to begin it give SOURCES (or --benchmark NAME), and "
             "--budget N or --precision H"
         )
-    drawn = {name: getattr(args, name) for name in ("budget", "precision", "rounds", "tasks")}
-    session = EvaluationSession(
-        source,
-        method=args.method or RECOMMENDED,
-        reference=args.reference,
-        rng=np.random.default_rng(args.seed),
-        **drawn,
-    )
+    names = ("budget", "precision", "rounds", "tasks", "reference")
+    options = {name: getattr(args, name) for name in names}
+    rng = np.random.default_rng(args.seed)
+    session = EvaluationSession(source, method=args.method or RECOMMENDED, rng=rng, **options)
     said = {name: value for name, value in _said(args).items() if value is not None}
     session.origin = {"paths": [], "missing": "error"} | said
     return session
@@ -234,8 +229,8 @@ def _resumed(args):
 
 def _results(args, paths, source):
     """The results of a model; said first is where no session drew its items, nor chance did."""
-    choice = per_task(args.metric), per_task(args.filter)
-    results = read_results(paths, *choice, args.sources or (), args.same_items)
+    sources = args.sources or ()
+    results = read_results(paths, args.metric, args.filter, sources, args.same_items)
     if source is None:
         return results.to_dict()
     results = among(results, source.items).to_dict()
@@ -330,8 +325,8 @@ or over tasks
 --failed          wrong|open|error  an item without a result counts as wrong, or is left open, \
 for bounds
 --out             PAGE              the page to write, such as report.html
---metric          NAME              which metric to read, where logs hold several
---filter          NAME              which filter of lm-evaluation-harness, where there are more
+--metric          WHICH             which metric to read, where logs hold several
+--filter          WHICH             which filter of lm-evaluation-harness, where there are more
 --missing         error|drop|drop-models|keep  scores that sources lack: drop the items, or the \
 models, or keep them all
 --same-items      -                 the items are the same, though their hashes differ
@@ -378,7 +373,7 @@ def _budget(text):
     return float(text) if "." in text else int(text)
 
 
-TYPES = {"N": _budget, "COUNT": int, "H": float, "D": float, "C": float}
+TYPES = {"N": _budget, "COUNT": int, "WHICH": per_task} | dict.fromkeys("HDC", float)
 MANY = {"FILES": "+", "SOURCES": "*", "RESULTS": "*"}
 
 

@@ -28,19 +28,20 @@ def file_words(path, scores) -> str:
     """What a file holds."""
     domains = "" if scores.domains is None else f", {len(set(scores.domains))} domains"
     kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
-    on_its_side = scores.n_models > scores.n_items
     said = {
         f"{path}: {scores.n_models} models x {scores.n_items} items{domains}; scores {kind}": True,
         f"  models {named(scores.models)}; items {named(scores.items)}": True,
         f"  accuracy {scores.accuracy.min():.3f} to {scores.accuracy.max():.3f}": True,
-        "  more models than items: if its rows are items, transpose it": on_its_side,
+        "  more models than items: if its rows are items, transpose it": (
+            scores.n_models > scores.n_items
+        ),
     }
     return lines_of(said)
 
 
 def estimate_words(found, session, again: str, parts=None) -> str:
     """An estimate, and those of tasks; `again` is the command that lists the items."""
-    value = clipped(found.value)
+    value = _clipped(found.value)
     ends = f", from {found.lower:.3f} to {found.upper:.3f}" if found.lower >= 0 else ""
     low, high = found.bounds
     n_next = len(session.next_items())
@@ -50,62 +51,56 @@ def estimate_words(found, session, again: str, parts=None) -> str:
         f"worth {found.n * found.ess:.0f} items drawn at random": found.ess > 0,
         f"{found.imputed:.3f} with forecasts for the items not run: often closer, but not "
         "unbiased": abs(found.imputed - found.value) > 1e-9,
-        found.interval: True,
-        **{f"note: {text}": True for text in found.warnings},
+        _with_notes(found): True,
         f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is "
         "shown": value != found.value,
         f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right": found.failed,
         f"next: {n_next} more item{'s' * (n_next > 1)}, {again}": n_next,
         f"to rank it with other models run these on the same items, {again} --all: estimates of "
         "single models, each on items of its own, rank them worse": session.done,
-        **{
-            f"{name}: {_range(part)}; {part.n} of {part.n_items} items": True
-            for name, part in rows.items()
-        },
     }
+    for name, part in rows.items():
+        ends = f"{_clipped(part.value):.3f}, from {part.lower:.3f} to {part.upper:.3f}"
+        said[f"{name}: {ends}; {part.n} of {part.n_items} items"] = True
     return lines_of(said)
 
 
-def _range(found):
-    return f"{clipped(found.value):.3f}, from {found.lower:.3f} to {found.upper:.3f}"
+def _with_notes(found):
+    """Which interval it is, and what is to be known with it."""
+    return "\nnote: ".join([found.interval, *found.warnings])
 
 
-def clipped(value):
+def _clipped(value):
     """The nearest accuracy that there is."""
     return min(max(value, 0.0), 1.0)
 
 
 def comparison_words(found, names) -> str:
     """The difference of two models, A and B."""
+    a, b = names
     value, lower, upper = (f"{100 * end:+.1f}" for end in found[:3])
-    a, b = (f"{name}: {_range(one)}; better" for name, one in zip(names, found.accuracies))
+    s_a, s_b = (f"{_clipped(accuracy.value):.3f}" for accuracy in found.accuracies)
     verdict = "B is better" if found.lower > 0 else "A is better" if found.upper < 0 else "open"
     size = f"{found.n} of {found.n_items} items"
     said = {
         f"B - A: {value} points, from {lower} to {upper}: {verdict}; {size}": True,
-        f"A, {a} on {found.only_a} of these items": True,
-        f"B, {b} on {found.only_b}": True,
-        found.interval: True,
-        f"worth {found.n_eff:.0f} pairs drawn at random; p = {found.p:.3f}": found.n_eff > 0,
+        f"A, {a}: {s_a}; does better on {found.only_a} of these items": True,
+        f"B, {b}: {s_b}; does better on {found.only_b}": True,
+        _with_notes(found): True,
+        f"worth {found.n_eff:.0f} pairs drawn at random; p = {found.p:.3f}": found.p >= 0,
         f"a true difference of {100 * found.detectable:.1f} points would be found with "
         "probability 80%": found.detectable > 0,
-        **{f"note: {text}": True for text in found.warnings},
     }
     return lines_of(said)
 
 
 def ranking_words(ranking) -> str:
     """The models in order, and which pairs are apart."""
-    models = ranking.models.assign(value=ranking.models["value"].clip(0, 1))
     apart = ranking.pairs.query("lower > 0 or upper < 0")
-    tables = [table.to_string(float_format="%.3f") for table in (models, apart)]
+    models, pairs = (table.to_string(float_format="%.3f") for table in (ranking.models, apart))
     count = f"{len(apart)} of {len(ranking.pairs)} pairs are told apart"
-    said = {
-        tables[0]: True,
-        f"{count}; the ranks hold together in 95 of 100 evaluations": True,
-        tables[1]: len(apart),
-    }
-    return lines_of(said)
+    held = "the ranks hold together in 95 of 100 evaluations"
+    return lines_of({models: True, f"{count}; {held}": True, pairs: len(apart)})
 
 
 # --- one page, to hand on ---
@@ -115,12 +110,11 @@ MARK = "<!-- benchpred report -->"
 PAGE = """\
 <!doctype html>{mark}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
-td{{text-align:left;padding:.1em 1em .1em 0;vertical-align:top}}
 pre{{white-space:pre-wrap}}svg{{width:100%}}</style>
 <h1>{name}: accuracy from few items</h1>
 {parts}
-<h2>What it rests on</h2>{facts}
-<h2>Items</h2>{results}</html>"""
+<h2>What it rests on</h2><pre>{facts}</pre>
+<h2>Items</h2><pre>{results}</pre></html>"""
 PICTURE = """\
 <svg viewBox="0 0 600 40" role="img" font-size="12" font-family="sans-serif">
 <title>the interval, on a scale from {least} to 1</title>
@@ -133,37 +127,29 @@ PICTURE = """\
 
 def page(session, compared: dict, path: str, sources: list) -> str:
     """HTML without scripts and without anything from elsewhere."""
-    content = session.to_dict()
     found = session.estimate()
-    words = estimate_words(found, session, "benchpred items")
-    parts = [_part("accuracy", found, 0, words)]
+    parts = [_part("accuracy", found, 0, estimate_words(found, session, "benchpred items"))]
     for name, one in compared.items():
         words = comparison_words(one, ["this model", name])
         parts.append(_part(f"{name}, less this model's accuracy", one, -1, words))
-    files = [Path(file) for file in (path, *sources) if Path(file).is_file()]
-    facts = {
-        "method": METHODS[content["settings"]["method"]].label,
-        "source scores": f"{session.source!r}, sha256 {content['source']}",
-        "versions": VERSIONS,
-    }
-    facts |= {file: f"sha256 {sha256(file.read_bytes()).hexdigest()}" for file in files}
+    content = session.to_dict()
+    method = METHODS[content["settings"]["method"]].label
+    facts = [method, VERSIONS, f"{session.source!r}, sha256 {content['source']}"]
+    for file in map(Path, [path, *sources]):
+        if file.is_file():
+            facts.append(f"{file}, sha256 {sha256(file.read_bytes()).hexdigest()}")
     return PAGE.format(
         mark=MARK,
         name=escape(session.source.name),
         parts="\n".join(parts),
-        facts=_table(facts),
-        results=_table(session.results),
+        facts=escape("\n".join(facts)),
+        results=escape("\n".join(f"{name} {score}" for name, score in session.results.items())),
     )
-
-
-def _table(rows):
-    lines = [f"<tr><td>{escape(str(name))}<td>{escape(str(cell))}" for name, cell in rows.items()]
-    return f"<table>{''.join(lines)}</table>"
 
 
 def _part(name, found, least, words):
     """The interval as an SVG, on the axis from `least` to 1, and the words."""
-    value, lower, upper = ((end - least) / (1 - least) for end in found[:3])
+    value, lower, upper = (np.nan_to_num(found[:3]) - least) / (1 - least)
     middle = (1 + least) / 2
     picture = PICTURE.format(least=least, middle=middle, value=value, lower=lower, upper=upper)
     return f"<h2>{escape(name)}</h2>{picture}<pre>{escape(words)}</pre>"
