@@ -13,7 +13,6 @@ import numpy as np
 
 from ..data import DataUnavailable, load_scores
 from ..methods import METHODS, RECOMMENDED
-from ..scores import Scores
 from . import report
 from .advice import missing_note, recommend
 from .compare import compare_models, in_any_order, rank_models, smallest_difference
@@ -41,14 +40,14 @@ Where the script is not on the path: python -m benchpred_utils check logs/*"""
 
 def plan(args):
     """Say how many items it takes, or what so many can show."""
-    source = _sources(args) or args.of
-    if source is None:
+    source = _sources(args)
+    n_items = source.n_items if source else args.of
+    if n_items is None:
         raise ValueError("give SOURCES, --benchmark NAME, or --of N, the number of items")
-    advice = recommend(source, args.budget, args.precision, args.difference, args.target or "new")
+    target = args.target or "new"
+    advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
-    is_known = isinstance(source, Scores)
-    n_items = source.n_items if is_known else source
-    shows = smallest_difference(source, n) if is_known else 0
+    shows = smallest_difference(source, n) if source else 0
     cost = args.cost or 0
     said = {
         str(advice): True,
@@ -80,9 +79,7 @@ def items(args):
         raise argparse.ArgumentError(None, "--one-round is a method: leave --method out")
     args.method = ONE_ROUND if args.one_round else args.method
     session = _resumed(args) if Path(args.session).exists() else _begun(args)
-    names = session.next_items()
-    if args.all:
-        names = [*session.results, *names]
+    names = [*(session.results if args.all else ()), *session.next_items()]
     for option, written in EXPORTS.items():
         path = getattr(args, option)
         if path:
@@ -95,11 +92,11 @@ def items(args):
 
 def estimate(args):
     """Record the results of what was asked for, and print the estimate."""
-    if not (args.session or args.sources or args.benchmark):
-        raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
     session, source = _given(args)
+    if source is None:
+        raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
     results = _results(args, args.results, source)
-    session = session or one_round(source, in_any_order(results))
+    session = session or one_round(source, in_any_order(results.index))
     _record(session, results, args.failed)
     failed = args.failed or "wrong"
     found = session.estimate(failed)
@@ -117,22 +114,21 @@ def estimate(args):
 def compare(args):
     """Say which of two models, or of several, is better."""
     session, source = _given(args)
-    models = {path: _results(args, [path], source) for path in args.results}
-    options = {"n_items": source.n_items if source else args.of, "failed": args.failed or "error"}
-    if len(models) + bool(session) > 2:
-        ranking = rank_models(models, session, name=args.session or "A", **options)
-        frames = {"models": ranking.models.reset_index(), "pairs": ranking.pairs}
-        content = {name: frame.to_dict("list") for name, frame in frames.items()}
-        return content, report.ranking_words(ranking)
-    if session:
-        models = {args.session: session} | models
-    if len(models) == 1 and session and session.reference:
+    runs = {path: _results(args, [path], source) for path in args.results}
+    models = {args.session: session} | runs if session else runs
+    if session and session.reference and not runs:
         known = source.values[source.models == session.reference][0]
         models = {session.reference: dict(zip(source.items, known))} | models
     if len(models) < 2:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    found = compare_models(*models.values(), source_scores=source, **options)
-    return found._asdict(), report.comparison_words(found, models)
+    options = {"n_items": source.n_items if source else args.of, "failed": args.failed or "error"}
+    if len(models) == 2:
+        found = compare_models(*models.values(), source_scores=source, **options)
+        return found._asdict(), report.comparison_words(found, models)
+    ranking = rank_models(runs, session, name=args.session, **options)
+    frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
+    content = {name: frame.to_dict("list") for name, frame in frames.items()}
+    return content, report.ranking_words(ranking)
 
 
 def page(args):
@@ -153,10 +149,8 @@ def page(args):
 # --- sources, sessions, results ---
 
 READING = ("metric", "filter", "same_items")  # for results there may be others
-KEPT = (
-    *("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference"),
-    *("missing", *READING),
-)
+BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
+KEPT = (*BEGUN, "missing", *READING)
 
 
 def _sources(args):
@@ -191,10 +185,16 @@ def _begun(args):
             f"{args.session} is not there: to begin it give SOURCES (or --benchmark NAME), and "
             "--budget N or --precision H"
         )
-    names = ("budget", "precision", "rounds", "tasks", "reference")
-    options = {name: getattr(args, name) for name in names}
-    rng = np.random.default_rng(args.seed)
-    session = EvaluationSession(source, method=args.method or RECOMMENDED, rng=rng, **options)
+    session = EvaluationSession(
+        source,
+        method=args.method or RECOMMENDED,
+        budget=args.budget,
+        precision=args.precision,
+        rounds=args.rounds,
+        tasks=args.tasks,
+        reference=args.reference,
+        rng=np.random.default_rng(args.seed),
+    )
     said = {name: value for name, value in _said(args).items() if value is not None}
     session.origin = {"paths": [], "missing": "error"} | said
     return session
@@ -228,16 +228,15 @@ def _resumed(args):
 
 
 def _results(args, paths, source):
-    """The results of a model; said first is where no session drew its items, nor chance did."""
+    """The results of a model; where no session drew its items, it is said if chance did not."""
     sources = args.sources or ()
     results = read_results(paths, args.metric, args.filter, sources, args.same_items)
-    if source is None:
-        return results.to_dict()
-    results = among(results, source.items).to_dict()
-    answered = [results.get(name) is not None for name in source.items.tolist()]
-    note = None if args.session else missing_note(source, answered)
-    if note:
-        warnings.warn(f"{', '.join(paths)}: {note}; `items` draws one", stacklevel=2)
+    if source is not None:
+        results = among(results, source.items)
+        answered = np.isin(source.items, results.dropna().index)
+        note = None if args.session else missing_note(source, answered)
+        if note:
+            warnings.warn(f"{', '.join(paths)}: {note}; `items` draws one", stacklevel=2)
     return results
 
 
@@ -404,7 +403,7 @@ def _print_warning(message, *place):
     print(f"warning: {message}", file=sys.stderr)
 
 
-FAULTS = (ValueError, TypeError, OSError, ImportError, OverflowError, RecursionError)
+FAULTS = ValueError, TypeError, OSError, ImportError, OverflowError, RecursionError, DataUnavailable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -415,13 +414,10 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _print_warning
         try:
             content, words = args.run(args)
-            if args.json or words:
-                print(report.as_json(content) if args.json else words, flush=True)
-        except BrokenPipeError:  # of `| head`, say: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(report.as_json(content) if args.json else words, flush=True)
         except argparse.ArgumentError as error:
             parser.error(str(error))
-        except (*FAULTS, DataUnavailable) as error:
+        except FAULTS as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

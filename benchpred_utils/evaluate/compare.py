@@ -201,11 +201,11 @@ def _paired(drawn, a, b, comparisons, failed):
             f"first is {drawn.items[lacks.argmax()]}: run them, or let them count as wrong "
             "(failed='wrong'), or leave them open, for bounds (failed='open')"
         )
-    top = 1.0 if failed == "open" else 0.0
+    top = float(failed == "open")
     low = _difference(drawn, np.nan_to_num(s_a, nan=top), np.nan_to_num(s_b), comparisons)
-    high = _difference(drawn, np.nan_to_num(s_a), np.nan_to_num(s_b, nan=top), comparisons)
-    if low == high:
+    if not (top and lacks.any()):
         return low
+    high = _difference(drawn, np.nan_to_num(s_a), np.nan_to_num(s_b, nan=top), comparisons)
     note = (
         f"{lacks.sum()} items lack a result: the ends hold whatever it would be, the value is "
         f"between {low.value:.3f} and {high.value:.3f}"
@@ -349,7 +349,15 @@ def in_any_order(names: Iterable[str]) -> list[str]:
 def _results(model, source):
     """The results of a model by item, those of the benchmark, without what is missing."""
     if isinstance(model, EvaluationSession):
-        _check_done(model)
+        if model._settings["precision"]:
+            raise ValueError(
+                "a session with a precision stops when its results say so: two models are compared "
+                "on a number of items that was fixed, budget=n"
+            )
+        if not model.done:
+            raise ValueError(
+                f"the session still waits for {len(model.next_items())} items: record them first"
+            )
         model = model.results
     series = pd.Series(model, dtype=float).rename(str)
     twice = series.index[series.index.duplicated()]
@@ -361,15 +369,3 @@ def _results(model, source):
     if source is not None:
         series = among(series, source.items)
     return series.dropna()
-
-
-def _check_done(session):
-    if session._settings["precision"]:
-        raise ValueError(
-            "a session with a precision stops when its results say so: two models are compared on "
-            "a number of items that was fixed, budget=n"
-        )
-    if not session.done:
-        raise ValueError(
-            f"the session still waits for {len(session.next_items())} items: record them first"
-        )

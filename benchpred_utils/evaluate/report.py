@@ -107,49 +107,42 @@ def ranking_words(ranking) -> str:
 
 VERSIONS = ", ".join(f"{name} {version(name)}" for name in ("benchpred-book", "numpy", "scipy"))
 MARK = "<!-- benchpred report -->"
-PAGE = """\
-<!doctype html>{mark}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
-pre{{white-space:pre-wrap}}svg{{width:100%}}</style>
-<h1>{name}: accuracy from few items</h1>
-{parts}
-<h2>What it rests on</h2><pre>{facts}</pre>
-<h2>Items</h2><pre>{results}</pre></html>"""
-PICTURE = """\
-<svg viewBox="0 0 600 40" role="img" font-size="12" font-family="sans-serif">
-<title>the interval, on a scale from {least} to 1</title>
-<path d="M0 18H600M1 12v12M300 12v12M599 12v12" stroke="#bbb"/>
-<line x1="{lower:.1%}" x2="{upper:.1%}" y1="18" y2="18" stroke="#0072b2" stroke-width="4"/>
-<circle cx="{value:.1%}" cy="18" r="5" fill="#0072b2"/><text y="37">{least}</text>
-<text x="300" y="37" text-anchor="middle">{middle}</text>
-<text x="600" y="37" text-anchor="end">1</text></svg>"""
 
 
 def page(session, compared: dict, path: str, sources: list) -> str:
     """HTML without scripts and without anything from elsewhere."""
     found = session.estimate()
-    parts = [_part("accuracy", found, 0, estimate_words(found, session, "benchpred items"))]
+    parts = _part("accuracy", found, 0, estimate_words(found, session, "benchpred items"))
     for name, one in compared.items():
         words = comparison_words(one, ["this model", name])
-        parts.append(_part(f"{name}, less this model's accuracy", one, -1, words))
+        parts += _part(f"{name}, less this model's accuracy", one, -1, words)
     content = session.to_dict()
     method = METHODS[content["settings"]["method"]].label
     facts = [method, VERSIONS, f"{session.source!r}, sha256 {content['source']}"]
     for file in map(Path, [path, *sources]):
         if file.is_file():
             facts.append(f"{file}, sha256 {sha256(file.read_bytes()).hexdigest()}")
-    return PAGE.format(
-        mark=MARK,
-        name=escape(session.source.name),
-        parts="\n".join(parts),
-        facts=escape("\n".join(facts)),
-        results=escape("\n".join(f"{name} {score}" for name, score in session.results.items())),
-    )
+    facts = escape("\n".join(facts))
+    results = escape("\n".join(f"{name} {score}" for name, score in session.results.items()))
+    return f"""\
+<!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
+pre{{white-space:pre-wrap}}svg{{width:100%}}</style>
+<h1>{escape(session.source.name)}: accuracy from few items</h1>
+{parts}<h2>What it rests on</h2><pre>{facts}</pre>
+<h2>Items</h2><pre>{results}</pre></html>"""
 
 
 def _part(name, found, least, words):
     """The interval as an SVG, on the axis from `least` to 1, and the words."""
     value, lower, upper = (np.nan_to_num(found[:3]) - least) / (1 - least)
-    middle = (1 + least) / 2
-    picture = PICTURE.format(least=least, middle=middle, value=value, lower=lower, upper=upper)
-    return f"<h2>{escape(name)}</h2>{picture}<pre>{escape(words)}</pre>"
+    return f"""\
+<h2>{escape(name)}</h2>
+<svg viewBox="0 0 600 40" role="img" font-size="12" font-family="sans-serif">
+<title>the interval, on a scale from {least} to 1</title>
+<path d="M0 18H600M1 12v12M300 12v12M599 12v12" stroke="#bbb"/>
+<line x1="{lower:.1%}" x2="{upper:.1%}" y1="18" y2="18" stroke="#0072b2" stroke-width="4"/>
+<circle cx="{value:.1%}" cy="18" r="5" fill="#0072b2"/><text y="37">{least}</text>
+<text x="300" y="37" text-anchor="middle">{(1 + least) / 2}</text>
+<text x="600" y="37" text-anchor="end">1</text></svg><pre>{escape(words)}</pre>
+"""
