@@ -68,8 +68,11 @@ def check(args):
     for path in args.files:
         scores = _read(args, [path])
         words.append(report.file_words(path, scores))
-        names = ("models", "items", "accuracy")
-        content[path] = {name: getattr(scores, name) for name in names}
+        content[path] = {
+            "models": scores.models,
+            "items": scores.items,
+            "accuracy": scores.accuracy,
+        }
     return content, "\n".join(words)
 
 
@@ -134,9 +137,8 @@ def compare(args):
 def page(args):
     """Write one page with the estimate, its interval as a picture, items, hashes and versions."""
     session = _resumed(args)
-    failed = args.failed or "error"
     compared = {
-        path: compare_models(session, _results(args, [path], session.source), failed=failed)
+        path: compare_models(session, _results(args, [path], session.source))
         for path in args.results
     }
     path = Path(args.out)
@@ -357,7 +359,7 @@ COMMANDS = {  # what runs it, its help, and its options, ! on those that it need
     "report": (
         page,
         "write a page to hand on: estimate, picture, items, hashes, versions",
-        "results --session! --out! --failed",
+        "results --session! --out!",
     ),
 }
 READ = " --metric --filter --missing --same-items --json"  # options of every command
@@ -379,15 +381,17 @@ MANY = {"FILES": "+", "SOURCES": "*", "RESULTS": "*"}
 def _parser():
     parser = argparse.ArgumentParser("benchpred", description=__doc__, epilog=EPILOG)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    forms = {line.split()[0]: line.split(maxsplit=2) for line in OPTIONS.strip().splitlines()}
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command, (run, text, options) in COMMANDS.items():
         added = commands.add_parser(command, help=text, description=text)
         added.set_defaults(run=run, sources=None, benchmark=None, session=None)
-        for option in (options + READ).split():
-            name, value, words = forms[option.rstrip("!")]
-            action = added.add_argument(name, help=words, **_form(value))
-            action.required |= option.endswith("!")
+        options = (options + READ).split()
+        for line in OPTIONS.strip().splitlines():
+            name, value, words = line.split(maxsplit=2)
+            is_needed = f"{name}!" in options
+            if is_needed or name in options:
+                action = added.add_argument(name, help=words, **_form(value))
+                action.required |= is_needed
     return parser
 
 

@@ -120,6 +120,8 @@ def compare_models(
         is_mixed = (len(s_a) == n_items) != (len(s_b) == n_items)
         if a_draws or not is_mixed or failed != "error":
             return _paired(drawn, s_a, s_b, comparisons, failed)
+    elif a_draws and set(a.source.items) != set(b.source.items):
+        raise ValueError("the two sessions are not of the same items: they compare no two models")
     elif not a_draws and len(s_a) < n_items:
         raise ValueError(
             f"A has results of {len(s_a)} of {n_items} items: run all of them, or give a session "
@@ -146,10 +148,10 @@ def rank_models(
     With a `session` its own model, called `name`, is the first, and the others ran on its items;
     else the items were drawn uniformly from `n_items`. The intervals of all pairs hold together in
     95 of 100 evaluations, and a model's best and worst rank follow from them (Bonferroni, as is p).
-    The order is that of `on_items`, the plain means on these items: they are biased
-    for the accuracies, but in order closer to the truth than `value` (Kendall's tau of 24 models at
+    The order is that of `on_items`, the plain means on these items: they are biased for the
+    accuracies, but in order closer to the truth than `value` (Kendall's tau of 24 models at
     GSM8K's frontier, 50 items, .68 and .65 +/- .01; the same random items for all, .65). Estimates
-    of single models, each on items of its own, rank worse (.60).
+    of single models, each on items of its own, rank worse than the same random items for all.
     Raises ValueError as `compare_models`.
     """
     models = ({name: session} if session else {}) | dict(results)

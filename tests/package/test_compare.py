@@ -237,6 +237,8 @@ def test_what_cannot_be_compared_is_refused(scores, models):
     waiting = EvaluationSession(scores, budget=20, rng=np.random.default_rng(0))
     chosen = finished(scores, a, method="k_center_greedy")
     watched = finished(scores, a, budget=None, precision=0.2)
+    half = scores.select(items=np.arange(40))
+    other = finished(half, b)
     twice = pd.Series([1.0, 0.0], index=["item-00", "item-00"])
     for arguments, options, says in [
         ((waiting, b), {}, "still waits for"),
@@ -249,7 +251,8 @@ def test_what_cannot_be_compared_is_refused(scores, models):
         ((session, twice), {}, "item-00 has two results"),
         ((session, dict.fromkeys(b, 55)), {}, "item-00 is 55"),
         ((a, {"q": 1.0}), {"source_scores": scores}, "q, say, is none like item-00"),
-        ((dict(some, q=1.0), session), {}, "item"),
+        ((dict(some, q=1.0), session), {}, "10 of 60 items"),
+        ((session, other), {}, "not of the same items"),
     ]:
         with pytest.raises(ValueError, match=says):
             compare_models(*arguments, **options)
