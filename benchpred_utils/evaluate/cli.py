@@ -47,7 +47,7 @@ def plan(args):
     target = args.target or "new"
     advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
-    shows = smallest_difference(source, n) if source else 0
+    shows = smallest_difference(source, n) if source else np.nan
     cost = args.cost or 0
     said = {
         str(advice): True,
@@ -55,9 +55,10 @@ def plan(args):
         f"It costs {n * cost:g}, a full run {n_items * cost:g}.": cost,
         f"Two models on the same {n} items are told apart (80% power, 5% level) where they differ "
         f"by {100 * shows:.1f} points or more, if they are like neighbours among the best "
-        "sources.": shows,
+        "sources.": shows > 0,
     }
-    content = {"of": n_items, "cost": [n * cost, n_items * cost], "smallest_difference": shows}
+    costs = [n * cost, n_items * cost] if cost else None
+    content = {"of": n_items, "cost": costs, "smallest_difference": shows}
     return advice._asdict() | content, report.lines_of(said)
 
 

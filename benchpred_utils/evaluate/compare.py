@@ -288,8 +288,8 @@ def _drawn_from(results, n_items):
     n = len(items)
     if n_items is None or n > n_items:
         raise ValueError(
-            f"the models ran {n} items, of how many? Give n_items (in a terminal --of N), or the "
-            f"source scores; it was {n_items}"
+            f"n_items is {n_items}, but the models ran {n} items: give the number of items of the "
+            "benchmark (in a terminal --of N), or the source scores"
         )
     draw = Draw(np.arange(n)[None])
     rounds = OneRound(METHODS["random_sampling"], np.empty((0, n_items)), draw)

@@ -56,8 +56,8 @@ def estimate_words(found, session, again: str, parts=None) -> str:
         "shown": value != found.value,
         f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right": found.failed,
         f"next: {n_next} more item{'s' * (n_next > 1)}, {again}": n_next,
-        f"to rank it with other models run these on the same items, {again} --all: estimates of "
-        "single models, each on items of its own, rank them worse": session.done,
+        "to rank it with other models run these on the same items: estimates of single models, "
+        "each on items of its own, rank them worse": session.done,
     }
     for name, part in rows.items():
         ends = f"{_clipped(part.value):.3f}, from {part.lower:.3f} to {part.upper:.3f}"

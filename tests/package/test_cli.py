@@ -329,6 +329,8 @@ def test_a_plan(run, tables):
     )
     assert few > 2 * many
     assert "30 of 1319" in run("plan --of 1319 --budget 30")[1]
+    bare = json.loads(run("plan --of 1319 --budget 30 --difference 0.1 --json")[1])
+    assert bare["smallest_difference"] is None is bare["cost"] and bare["n_compare"] > 200
     assert "or --of N" in run("plan")[2]
 
 
