@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -12,18 +13,11 @@ import numpy as np
 
 from ..data import DataUnavailable, load_scores
 from ..methods import METHODS, RECOMMENDED
-from ..scores import Scores
 from . import report
 from .advice import missing_note, recommend
-from .compare import (
-    compare_models,
-    in_any_order,
-    items_for_difference,
-    rank_models,
-    smallest_difference,
-)
+from .compare import compare_models, in_any_order, rank_models, smallest_difference
 from .readers import among, per_task, read_any, read_results
-from .session import ROUNDS, EvaluationSession, SessionEstimate, one_round, write_text
+from .session import ROUNDS, EvaluationSession, one_round, write_text
 
 __all__ = ["main"]
 
@@ -40,165 +34,159 @@ times.  Then run another model on the same items, by the list of all of them, an
   benchpred compare other_runs --session mine.json
 Where the script is not on the path: python -m benchpred_utils check logs/*"""
 
-Args = argparse.Namespace
-Said = tuple[dict, str]  # what --json prints, and what is printed without
+
+# --- the commands: each gives what --json prints, and that in words ---
 
 
-# --- the commands ---
-
-
-def plan(args: Args) -> Said:
+def plan(args):
     """Say how many items it takes, or what so many can show."""
-    source = _read(args) or args.of
-    if source is None:
+    source = _sources(args)
+    n_items = source.n_items if source else args.of
+    if n_items is None:
         raise ValueError("give SOURCES, --benchmark NAME, or --of N, the number of items")
-    advice = recommend(source, args.budget, args.precision, target=args.target)
+    target = args.target or "new"
+    advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
-    is_known = isinstance(source, Scores)
-    n_items = source.n_items if is_known else source
-    found = {
-        "n_items": n_items,
-        "cost": args.cost and [n * args.cost, n_items * args.cost],
-        "smallest_difference": smallest_difference(source, n) if is_known else None,
-        "difference": None,
+    shows = smallest_difference(source, n) if source else np.nan
+    cost = args.cost or 0
+    said = {
+        str(advice): True,
+        f"That is {n} of {n_items} items, {n / n_items:.0%} of a full run.": True,
+        f"It costs {n * cost:g}, a full run {n_items * cost:g}.": cost,
+        f"Two models on the same {n} items are told apart (80% power, 5% level) where they differ "
+        f"by {100 * shows:.1f} points or more, if they are like neighbours among the best "
+        "sources.": shows > 0,
     }
-    if args.difference:
-        if not is_known:
-            raise ValueError("--difference needs SOURCES, or --benchmark: how much models differ")
-        found["difference"] = [args.difference, items_for_difference(source, args.difference)]
-    return found | advice._asdict() | {"of": n_items}, report.plan_words(advice, found)
+    costs = [n * cost, n_items * cost] if cost else None
+    content = {"of": n_items, "cost": costs, "smallest_difference": shows}
+    return advice._asdict() | content, report.lines_of(said)
 
 
-def check(args: Args) -> Said:
+def check(args):
     """Say what files hold; what is wrong with one is an error."""
-    found = {}
+    content = {}
+    words = []
     for path in args.files:
-        found[path] = _scores(args, [path])
-    words = [report.file_words(path, scores) for path, scores in found.items()]
-    content = {
-        path: {"models": scores.models, "items": scores.items, "accuracy": scores.accuracy}
-        for path, scores in found.items()
-    }
+        scores = _read(args, [path])
+        words.append(report.file_words(path, scores))
+        content[path] = {
+            "models": scores.models,
+            "items": scores.items,
+            "accuracy": scores.accuracy,
+        }
     return content, "\n".join(words)
 
 
-def items(args: Args) -> Said:
+def items(args):
     """Print the items to run next, one a line, and write them as a harness wants them."""
     if args.one_round and args.method:
         raise argparse.ArgumentError(None, "--one-round is a method: leave --method out")
     args.method = ONE_ROUND if args.one_round else args.method
     session = _resumed(args) if Path(args.session).exists() else _begun(args)
-    names = [*session.results, *session.next_items()] if args.all else session.next_items()
-    for option, form in EXPORTS.items():
+    names = [*(session.results if args.all else ()), *session.next_items()]
+    for option, written in EXPORTS.items():
         path = getattr(args, option)
         if path:
-            _export(session, args.session, path, form(names, args.task))
+            _export(session, args.session, path, written(names, args.task))
     session.save(args.session)
     if not names:
         print("nothing: the evaluation is done", file=sys.stderr)
     return {"items": names, "done": session.done}, "\n".join(names)
 
 
-def estimate(args: Args) -> Said:
+def estimate(args):
     """Record the results of what was asked for, and print the estimate."""
-    if [args.session, args.sources, args.benchmark].count(None) != 2:
+    session, source = _given(args)
+    if source is None:
         raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
-    session = _resumed(args) if args.session else None
-    source = session.source if session else _read(args)
     results = _results(args, args.results, source)
-    session = session or one_round(source, in_any_order(results))
-    found = _recorded(session, results, args.failed)
-    if not args.session:
-        _warn_of_a_choice(args.results[0], results, source)
-    parts = session.estimate_by(args.by, args.failed or "wrong") if args.by else None
-    again = f"benchpred items --session {args.session}"
-    words = report.estimate_words(found, session, again) + report.parts_words(parts)
-    return report.estimate_content(found, parts, session), words
+    session = session or one_round(source, in_any_order(results.index))
+    _record(session, results, args.failed)
+    failed = args.failed or "wrong"
+    found = session.estimate(failed)
+    parts = session.estimate_by(args.by, failed) if args.by else None
+    words = report.estimate_words(
+        found, session, f"benchpred items --session {args.session}", parts
+    )
+    content = {"done": session.done, "n_items": source.n_items, "next_items": session.next_items()}
+    if parts:
+        content["tasks"] = {name: part._asdict() for name, part in parts.tasks.items()}
+        content["mean_of_tasks"] = parts.mean._asdict()
+    return found._asdict() | content, words
 
 
-def compare(args: Args) -> Said:
+def compare(args):
     """Say which of two models, or of several, is better."""
-    session = _resumed(args) if args.session else None
-    source = session.source if session else _read(args)
+    session, source = _given(args)
     runs = {path: _results(args, [path], source) for path in args.results}
-    if source and not session:
-        for path, results in runs.items():
-            _warn_of_a_choice(path, results, source)
-    failed = args.failed or "error"
-    n_items = source.n_items if source else args.of
+    models = {args.session: session} | runs if session else runs
     if session and session.reference and not runs:
         known = source.values[source.models == session.reference][0]
-        found = compare_models(dict(zip(source.items, known)), session)
-        names = [session.reference, args.session]
-        return found._asdict(), report.comparison_words(found, names)
-    if len(runs) + bool(session) > 2:
-        name = args.session or "A"
-        ranking = rank_models(runs, session, n_items=n_items, name=name, failed=failed)
-        frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
-        content = {name: frame.to_dict("list") for name, frame in frames.items()}
-        return content, report.ranking_words(ranking)
-    models = ({args.session: session} if session else {}) | runs
+        models = {session.reference: dict(zip(source.items, known))} | models
     if len(models) < 2:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    a, b = models.values()
-    found = compare_models(a, b, source_scores=source, n_items=n_items, failed=failed)
-    return found._asdict(), report.comparison_words(found, [*models])
+    options = {"n_items": source.n_items if source else args.of, "failed": args.failed or "error"}
+    if len(models) == 2:
+        found = compare_models(*models.values(), source_scores=source, **options)
+        return found._asdict(), report.comparison_words(found, models)
+    ranking = rank_models(runs, session, name=args.session, **options)
+    frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
+    content = {name: frame.to_dict("list") for name, frame in frames.items()}
+    return content, report.ranking_words(ranking)
 
 
-def page(args: Args) -> Said:
+def page(args):
     """Write one page with the estimate, its interval as a picture, items, hashes and versions."""
     session = _resumed(args)
-    compared = {}
-    for path in args.results:
-        results = _results(args, [path], session.source)
-        compared[path] = compare_models(session, results, failed=args.failed or "error")
+    compared = {
+        path: compare_models(session, _results(args, [path], session.source))
+        for path in args.results
+    }
     path = Path(args.out)
-    if (
-        path.exists()
-        and report.MARK not in path.read_text(encoding="utf-8", errors="replace")[:200]
-    ):
+    if path.exists() and report.MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise ValueError(f"{path} is there already, and is no report: give another name")
     write_text(path, report.page(session, compared, args.session, args.sources))
-    return {"page": str(path)}, f"wrote {path}"
+    return {"page": args.out}, f"wrote {path}"
 
 
-# --- the session's file, which says how to read the sources ---
+# --- sources, sessions, results ---
 
-READING = ("metric", "filter", "missing", "same_items")
+READING = ("metric", "filter", "same_items")  # for results there may be others
 BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
+KEPT = (*BEGUN, "missing", *READING)
 
 
-def _read(args: Args) -> Scores | None:
+def _sources(args):
     if args.benchmark and args.sources:
         raise ValueError("give SOURCES or --benchmark, not both")
     if args.benchmark:
         return load_scores(args.benchmark)
-    if args.sources:
-        return _scores(args, args.sources)
-    return None
+    return _read(args, args.sources) if args.sources else None
 
 
-def _choice(args: Args) -> tuple:
-    return per_task(args.metric), per_task(args.filter)
+def _read(args, paths):
+    return read_any(paths, args.metric, args.filter, args.missing or "error", args.same_items)
 
 
-def _scores(args: Args, paths: list[str]) -> Scores:
-    return read_any(paths, *_choice(args), args.missing or "error", args.same_items)
+def _given(args):
+    """The session, if there is one, and the sources."""
+    session = _resumed(args) if args.session else None
+    return session, session.source if session else _sources(args)
 
 
-def _begun(args: Args) -> EvaluationSession:
-    source = _read(args)
-    if source is None or args.budget is None and args.precision is None:
+def _said(args):
+    """What the options say of the sources and the draw, as a session's file keeps it."""
+    folder = Path(args.session).resolve().parent
+    paths = [os.path.relpath(path, folder) for path in args.sources or ()]
+    return {name: getattr(args, name, None) for name in KEPT} | {"paths": paths or None}
+
+
+def _begun(args):
+    source = _sources(args)
+    if source is None:
         raise ValueError(
             f"{args.session} is not there: to begin it give SOURCES (or --benchmark NAME), and "
             "--budget N or --precision H"
-        )
-    if args.budget is not None and args.precision is not None:
-        raise ValueError("give one of --budget and --precision")
-    if args.method == ONE_ROUND and (args.precision or args.rounds):
-        raise ValueError(
-            f"--one-round, or --method {ONE_ROUND}, draws all items at once: it goes with "
-            "--budget N, without --precision and --rounds"
         )
     session = EvaluationSession(
         source,
@@ -210,58 +198,69 @@ def _begun(args: Args) -> EvaluationSession:
         reference=args.reference,
         rng=np.random.default_rng(args.seed),
     )
-    session.origin = {name: getattr(args, name) for name in (*BEGUN, *READING)} | {
-        "missing": args.missing or "error",
-        "paths": [_from(args.session, path) for path in args.sources],
-        "exports": {},
-    }
+    said = {name: value for name, value in _said(args).items() if value is not None}
+    session.origin = {"paths": [], "missing": "error"} | said
     return session
 
 
-def _resumed(args: Args) -> EvaluationSession:
-    """The session, and in `args` where its sources are, and what to read of results."""
+def _resumed(args):
+    """The session; where its sources are, and how they are read, is set in `args`.
+
+    Options that begin a session may be repeated for it, not changed.
+    """
     path = Path(args.session)
     try:
         origin = json.loads(path.read_text(encoding="utf-8"))["sources"]
-        paths = origin and [*origin["paths"]]
+        paths = [*origin["paths"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError(f"{path} is not a session, or not there; `items` begins one") from None
-    if origin is None:
         raise ValueError(
-            f"{path} was begun in Python and does not say where its sources are: go on with it "
-            "there, by EvaluationSession.resume"
-        )
-    _check_same(args, origin)
-    folder = path.resolve().parent
-    args.sources = [os.path.relpath(folder / source) for source in paths]
-    for name in ("benchmark", *READING):
-        if getattr(args, name, None) is None:
-            setattr(args, name, origin.get(name))
-    return EvaluationSession.resume(path, _read(args))
-
-
-def _check_same(args: Args, origin: dict) -> None:
-    """Options that begin a session may be repeated for it, not changed."""
-    sources = [_from(args.session, path) for path in getattr(args, "sources", None) or []]
-    given = {name: getattr(args, name) for name in (*BEGUN, *READING) if args.run is items}
-    given["paths"] = sources or None
-    for name, value in given.items():
-        if value is not None and name in origin and value != origin[name]:
-            option = "SOURCES" if name == "paths" else f"--{name}"
+            f"{path} is not a session, or not there; `items` begins one (one that was begun in "
+            "Python goes on there, by EvaluationSession.resume)"
+        ) from None
+    for name, value in _said(args).items():
+        kept = origin.get(name)
+        if value is None:
+            setattr(args, name, kept)
+        elif value != kept and (args.run is items or name not in READING):
             raise ValueError(
-                f"{args.session} is there already, and was begun with {option} {origin[name]}, not "
-                f"{value}: leave {option} out to go on with it, or name another file"
+                f"{path} is there already, and was begun with {name} {kept}, not {value}: leave "
+                "that out to go on with it, or name another file"
             )
+    args.sources = [os.path.relpath(path.resolve().parent / source) for source in paths]
+    return EvaluationSession.resume(path, _sources(args))
 
 
-def _from(session: str, path: str) -> str:
-    return os.path.relpath(path, Path(session).resolve().parent)
+def _results(args, paths, source):
+    """The results of a model; where no session drew its items, it is said if chance did not."""
+    sources = args.sources or ()
+    results = read_results(paths, args.metric, args.filter, sources, args.same_items)
+    if source is not None:
+        results = among(results, source.items)
+        answered = np.isin(source.items, results.dropna().index)
+        note = None if args.session else missing_note(source, answered)
+        if note:
+            warnings.warn(f"{', '.join(paths)}: {note}; `items` draws one", stacklevel=2)
+    return results
+
+
+def _record(session, results, failed):
+    """Record the results of all items asked for, round after round."""
+    begun = len(session.results)
+    before = -1
+    while before < len(session.results):
+        before = len(session.results)
+        names = [name for name in session.results if name in results]  # refused if changed
+        is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
+        names += [name for name in session.next_items() if is_run or name in results]
+        session.record(names, [results.get(name) for name in names])
+    if before == begun and not session.done:
+        warnings.warn("no result is new: these are not of the items asked for", stacklevel=2)
 
 
 # --- items, as harnesses want them ---
 
 
-def _by_task(names: list[str], task: str | None) -> str:
+def _samples(names, task):
     """What lm_eval --samples wants, {task: doc_ids}: ascending, else the harness mislabels them."""
     found = {}
     for name in names:
@@ -273,201 +272,143 @@ def _by_task(names: list[str], task: str | None) -> str:
     return json.dumps({its_task: sorted(numbers) for its_task, numbers in found.items()})
 
 
-def _by_comma(names: list[str], task: str | None) -> str:
+def _sample_id(names, task):
     return ",".join(name if ":" in name or not task else f"{task}:{name}" for name in names)
 
 
-def _by_space(names: list[str], task: str | None) -> str:
+def _instance_ids(names, task):
     return " ".join(name.rpartition(":")[2] for name in names)
 
 
-EXPORTS = {"samples": _by_task, "sample_id": _by_comma, "instance_ids": _by_space}
+EXPORTS = {"samples": _samples, "sample_id": _sample_id, "instance_ids": _instance_ids}
 
 
-def _export(session: EvaluationSession, file: str, path: str, text: str) -> None:
+def _export(session, file, path, text):
     """Write the list; only one that this session wrote itself is replaced."""
     exports = session.origin.setdefault("exports", {})
-    name = str(Path(path).resolve())
-    is_there = Path(path).exists() and exports.get(name) != crc32(Path(path).read_bytes())
-    if is_there or name == str(Path(file).resolve()):
+    path = Path(path).resolve()
+    is_other = path.exists() and exports.get(str(path)) != crc32(path.read_bytes())
+    if is_other or path == Path(file).resolve():
         raise ValueError(f"{path} is there already, and not from this session: name another file")
     write_text(path, text)
-    exports[name] = crc32(text.encode())
-
-
-# --- results ---
-
-
-def _results(args: Args, paths: list[str], source: Scores | None) -> dict[str, float]:
-    results = read_results(paths, *_choice(args), args.sources or (), args.same_items)
-    return (results if source is None else among(results, source.items)).to_dict()
-
-
-def _warn_of_a_choice(path: str, results: dict[str, float], source: Scores) -> None:
-    """Say, before any number is, that the items were not drawn at random."""
-    note = missing_note(source, [results.get(name) is not None for name in source.items.tolist()])
-    if note:
-        warnings.warn(f"{path}: {note}; `items` draws one", stacklevel=2)
-
-
-def _recorded(
-    session: EvaluationSession, results: dict[str, float], failed: str | None
-) -> SessionEstimate:
-    """The estimate after recording the results of all items asked for, round after round."""
-    before = len(session.results)
-    again = [name for name in session.results if name in results]
-    session.record(again, [results[name] for name in again])  # refused where one has changed
-    while not session.done:
-        is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
-        new = [name for name in session.next_items() if is_run or name in results]
-        if not new:
-            break
-        session.record(new, [results.get(name) for name in new])
-    found = session.estimate(failed or "wrong")
-    notes = []
-    if found.n == before and not session.done:
-        notes = ["no result is new: these are not of the items that were asked for"]
-    return found._replace(warnings=(*found.warnings, *notes))
+    exports[str(path)] = crc32(text.encode())
 
 
 # --- the command line ---
 
-
-def _budget(text: str) -> float:
-    try:
-        number = float(text) if set(text) & set(".e") else int(text)
-    except ValueError:
-        number = -1
-    if number <= 0 or isinstance(number, float) and number >= 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a number of items, such as 50, nor a fraction below 1, such as "
-            "0.2"
-        )
-    return number
-
-
-OPTIONS = {
-    "files": {"nargs": "+", "metavar": "FILE", "help": "tables, logs, folders of them"},
-    "sources": {"nargs": "*", "help": "the scores of other models: tables, logs, folders of them"},
-    "results": {"nargs": "*", "help": "results of one model: item, score as CSV or JSONL; logs"},
-    "--sources": {"nargs": "+", "help": "the scores of other models, where there is no session"},
-    "--benchmark": {"metavar": "NAME", "help": "sources that the book has: gsm8k, mmlu, ..."},
-    "--session": {"metavar": "FILE", "help": "the evaluation's file; `items` begins it"},
-    "--budget": {"type": _budget, "metavar": "N", "help": "items to run (below 1: a fraction)"},
-    "--precision": {"type": float, "metavar": "H", "help": "half-width at which it is enough"},
-    "--difference": {"type": float, "metavar": "D", "help": "of two models, to be told apart"},
-    "--target": {
-        "choices": ["new", "known"],
-        "default": "new",
-        "help": "better than the sources, or like them",
-    },
-    "--cost": {"type": float, "metavar": "C", "help": "of one item, in any unit"},
-    "--of": {"type": int, "metavar": "N", "help": "items of the whole benchmark, without sources"},
-    "--rounds": {
-        "type": int,
-        "metavar": "R",
-        "help": f"runs that share the budget (default {ROUNDS})",
-    },
-    "--method": {"choices": METHODS, "help": f"what draws and estimates (default {RECOMMENDED})"},
-    "--one-round": {
-        "action": "store_true",
-        "help": "draw all items at once, uniformly: one run, and an interval about an eighth "
-        f"wider; short for --method {ONE_ROUND}",
-    },
-    "--seed": {"type": int, "help": "of the draw"},
-    "--tasks": {
-        "choices": ["items", "mean"],
-        "help": "share the budget out over tasks, for the average over items, or over tasks",
-    },
-    "--reference": {
-        "metavar": "MODEL",
-        "help": "a source model with which the new one is to be compared",
-    },
-    "--by": {"choices": ["task", "domain"], "help": "also the estimate of each, and both averages"},
-    "--all": {"action": "store_true", "help": "the items asked for so far, not only the next"},
-    "--samples": {"metavar": "FILE", "help": "write the items for lm_eval --samples FILE"},
-    "--sample-id": {
-        "metavar": "FILE",
-        "help": "write them for inspect eval --sample-id $(cat FILE)",
-    },
-    "--instance-ids": {
-        "metavar": "FILE",
-        "help": "write them for SWE-bench: --instance_ids $(cat FILE)",
-    },
-    "--task": {"help": "the task's name, where the items are only numbers"},
-    "--failed": {
-        "choices": ["wrong", "open", "error"],
-        "help": "an item without a result counts as wrong, or is left open, for bounds",
-    },
-    "--out": {"metavar": "PAGE", "help": "the page to write, such as report.html"},
-    "--metric": {"help": "which metric to read, where logs hold several"},
-    "--filter": {"help": "which filter of lm-evaluation-harness to read, where there are more"},
-    "--missing": {
-        "choices": ["error", "drop", "drop-models", "keep"],
-        "help": "scores that sources lack: drop the items, or the models, or keep them all",
-    },
-    "--same-items": {
-        "action": "store_true",
-        "default": None,
-        "help": "the items are the same, though their hashes differ",
-    },
-    "--json": {"action": "store_true", "help": "print JSON"},
-}
-READ = ("--metric", "--filter", "--missing", "--same-items", "--json")  # options of every command
-COMMANDS = {  # what runs it, its help, options that it needs, and others
+# A flag, a value of the type below, or one of the values between |.
+OPTIONS = f"""
+files             FILES             tables, logs, folders of them
+sources           SOURCES           the scores of other models: tables, logs, folders of them
+results           RESULTS           results of one model: item, score as CSV or JSONL; logs
+--sources         FILES             the scores of other models, where there is no session
+--benchmark       NAME              sources that the book has: gsm8k, mmlu, ...
+--session         FILE              the evaluation's file; `items` begins it
+--budget          N                 items to run (below 1: a fraction)
+--precision       H                 half-width at which it is enough
+--difference      D                 of two models, to be told apart
+--target          new|known         better than the sources (the default), or like them
+--cost            C                 of one item, in any unit
+--of              COUNT             items of the whole benchmark, without sources
+--rounds          COUNT             runs that share the budget (default {ROUNDS})
+--method          {"|".join(METHODS)}  what draws and estimates (default {RECOMMENDED})
+--one-round       -                 draw all items at once, uniformly: one run, and an interval \
+about an eighth wider; short for --method {ONE_ROUND}
+--seed            COUNT             of the draw
+--tasks           items|mean        share the budget out over tasks, for the average over items, \
+or over tasks
+--reference       MODEL             a source model with which the new one is to be compared
+--by              task|domain       also the estimate of each, and both averages
+--all             -                 the items asked for so far, not only the next
+--samples         FILE              write the items for lm_eval --samples FILE
+--sample-id       FILE              write them for inspect eval --sample-id $(cat FILE)
+--instance-ids    FILE              write them for SWE-bench: --instance_ids $(cat FILE)
+--task            NAME              of the task, where the items are only numbers
+--failed          wrong|open|error  an item without a result counts as wrong, or is left open, \
+for bounds
+--out             PAGE              the page to write, such as report.html
+--metric          WHICH             which metric to read, where logs hold several
+--filter          WHICH             which filter of lm-evaluation-harness, where there are more
+--missing         error|drop|drop-models|keep  scores that sources lack: drop the items, or the \
+models, or keep them all
+--same-items      -                 the items are the same, though their hashes differ
+--json            -                 print JSON
+"""
+COMMANDS = {  # what runs it, its help, and its options, ! on those that it needs
     "plan": (
         plan,
         "say how many items it takes, and what they can show",
-        "",
         "sources --benchmark --of --budget --precision --difference --target --cost",
     ),
     "items": (
         items,
         "say which items to run next; begins a session where there is none",
-        "--session",
-        "sources --benchmark --budget --precision --rounds --method --one-round --seed --tasks "
-        "--reference --all --samples --sample-id --instance-ids --task",
+        "sources --session! --benchmark --budget --precision --rounds --method --one-round --seed "
+        "--tasks --reference --all --samples --sample-id --instance-ids --task",
     ),
     "estimate": (
         estimate,
         "record results, and say what they say",
-        "results",
-        "--session --sources --benchmark --failed --by",
+        "results --session --sources --benchmark --failed --by",
     ),
     "compare": (
         compare,
         "say which of two models is better, or in which order several are",
-        "",
         "results --session --sources --benchmark --of --failed",
     ),
-    "check": (check, "say what files hold, or what is wrong with them", "files", ""),
+    "check": (check, "say what files hold, or what is wrong with them", "files"),
     "report": (
         page,
         "write a page to hand on: estimate, picture, items, hashes, versions",
-        "--session --out",
-        "results --failed",
+        "results --session! --out!",
     ),
 }
+READ = " --metric --filter --missing --same-items --json"  # options of every command
 
 
-def _parser() -> argparse.ArgumentParser:
+def _budget(text):
+    if not re.fullmatch(r"[1-9][0-9]*|0?[.][0-9]*[1-9][0-9]*", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of items, such as 50, nor a fraction below 1, such as "
+            "0.2"
+        )
+    return float(text) if "." in text else int(text)
+
+
+TYPES = {"N": _budget, "COUNT": int, "WHICH": per_task} | dict.fromkeys("HDC", float)
+MANY = {"FILES": "+", "SOURCES": "*", "RESULTS": "*"}
+
+
+def _parser():
     parser = argparse.ArgumentParser("benchpred", description=__doc__, epilog=EPILOG)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (run, text, needed, others) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run, sources=None, benchmark=None, session=None)
-        for option in [*needed.split(), *others.split(), *READ]:
-            added = command.add_argument(option, **OPTIONS[option])
-            added.required = option in needed or option == "files"
+    for command, (run, text, options) in COMMANDS.items():
+        added = commands.add_parser(command, help=text, description=text)
+        added.set_defaults(run=run, sources=None, benchmark=None, session=None)
+        options = (options + READ).split()
+        for line in OPTIONS.strip().splitlines():
+            name, value, words = line.split(maxsplit=2)
+            is_needed = f"{name}!" in options
+            if is_needed or name in options:
+                action = added.add_argument(name, help=words, **_form(value))
+                action.required |= is_needed
     return parser
 
 
-def _print_warning(message: Warning, *place: object) -> None:
+def _form(value):
+    if value == "-":
+        return {"action": "store_true", "default": None}
+    if "|" in value:
+        return {"choices": value.split("|")}
+    return {"metavar": value, "type": TYPES.get(value, str), "nargs": MANY.get(value)}
+
+
+def _print_warning(message, *place):
     print(f"warning: {message}", file=sys.stderr)
 
 
-FAULTS = (ValueError, TypeError, OSError, ImportError, OverflowError, RecursionError)
+FAULTS = ValueError, TypeError, OSError, ImportError, OverflowError, RecursionError, DataUnavailable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -478,13 +419,10 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _print_warning
         try:
             content, words = args.run(args)
-            if args.json or words:
-                print(report.as_json(content) if args.json else words, flush=True)
-        except BrokenPipeError:  # of `| head`, say: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(report.as_json(content) if args.json else words, flush=True)
         except argparse.ArgumentError as error:
             parser.error(str(error))
-        except (*FAULTS, DataUnavailable) as error:
+        except FAULTS as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

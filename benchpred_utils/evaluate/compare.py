@@ -1,27 +1,30 @@
 """Is model B better than A, and by how much: differences of accuracies from few items."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from copy import copy
-from functools import partial
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtr
 
-from ..estimators import Estimate, aipw_cross_fitted, random_sampling
+from ..designs import Draw
+from ..estimators import Estimate, aipw_cross_fitted
 from ..intervals import tango_interval
+from ..irt import filled
+from ..methods import METHODS, OneRound
 from ..scores import Scores
-from ..sequential import SequentialStratification
+from ..sequential import Rounds, SequentialStratification
+from .readers import among
 from .session import EvaluationSession
 
 __all__ = [
     "Comparison",
     "Ranking",
     "compare_models",
-    "items_for_difference",
     "rank_models",
     "smallest_difference",
 ]
@@ -34,18 +37,8 @@ SEPARATE = (
     "95% interval from those of two accuracies; each model has items of its own, which makes the "
     "standard error 8 to 22% larger than B on A's items"
 )
-NO_COLUMN = (
-    "B's session has not seen A's scores: where the two are nearly the same model, one begun with "
-    "reference= is far more precise"
-)
-OVERLAP = (
-    "the intervals of the two accuracies {}overlap; whether they differ is told by the interval "
-    "of the difference alone"
-)
 
 Results = Mapping[str, float] | pd.Series
-Failed = Literal["error", "wrong", "open"]  # an item without a result
-Array = np.ndarray
 
 
 class Comparison(NamedTuple):
@@ -57,14 +50,14 @@ class Comparison(NamedTuple):
     value: float  # accuracy of B minus that of A
     lower: float
     upper: float
+    n_eff: float  # pairs drawn at random that would be as good, or NaN
+    p: float  # of the two-sided test of no difference, or NaN
+    detectable: float  # the difference that is found with probability 80%, or NaN
     n: int  # items, of those that were drawn
     n_items: int  # of the benchmark
     only_a: int  # items, of those that both ran on, on which A scores higher
     only_b: int
-    n_eff: float  # pairs drawn at random that would be as good, or NaN
-    p: float  # of the two-sided test of no difference, or NaN
-    detectable: float  # the difference that is found with probability 80%, or NaN
-    accuracies: tuple  # the Estimates of A and B, numbers
+    accuracies: tuple[Estimate, Estimate]  # of A and B, numbers
     interval: str  # which interval this is
     warnings: tuple[str, ...] = ()
 
@@ -79,11 +72,17 @@ class Ranking(NamedTuple):
 class _Drawn(NamedTuple):
     """Items that all models run on."""
 
-    items: list[str]  # in order of drawing
-    q: Array  # inclusion probabilities
-    one_each: bool  # whether one item was drawn from each cell
+    items: list  # their names, in order of drawing
+    q: np.ndarray  # inclusion probabilities
     n_items: int
-    read: Callable  # scores (n,) -> Estimate of (1,)
+    rounds: Rounds  # that drew them
+
+    def read(self, scores):
+        """The Estimate of a model with these scores (n,); without an interval, from 0 to 1."""
+        rounds = copy(self.rounds)
+        rounds.observed = scores[None]
+        ends = zip(rounds.estimate(), (np.nan, 0.0, 1.0))
+        return Estimate(*(float(certain if end is None else end[0]) for end, certain in ends))
 
 
 def compare_models(
@@ -93,7 +92,7 @@ def compare_models(
     source_scores: Scores | None = None,
     n_items: int | None = None,
     comparisons: int = 1,
-    failed: Failed = "error",
+    failed: str = "error",
 ) -> Comparison:
     """The difference of the accuracies of B and A, from few items of N.
 
@@ -102,32 +101,38 @@ def compare_models(
     items, drawn uniformly from `n_items` or those of the `source_scores`: the mean difference.
     Results of one on all items and of the other on a uniform draw: cross-fitted AIPW for the
     latter, on the sources and the former. Where `b` is a session and `a` has results on all items:
-    B's estimate less A's accuracy; such a session is best begun with ``reference=``. Two sessions:
-    the difference of their estimates.
+    B's estimate less A's accuracy. Begin such a session with ``reference=``: where the two are
+    nearly the same model, it is far more precise. Two sessions: the difference of their estimates.
+    Results of items that no source has are left out.
 
     `failed` says what an item is without a result: an "error", "wrong", or "open", which gives
     bounds. With m `comparisons` the level of the interval is 1 - 0.05/m (Bonferroni).
     Raises ValueError, naming the culprit, when the two can't be compared.
     """
-    if isinstance(a, EvaluationSession) and not isinstance(b, EvaluationSession):
-        return _paired(_of_session(a), _checked(a.results), _checked(b), comparisons, failed)
-    if isinstance(b, EvaluationSession):
-        _check_single(comparisons)
-        return _of_estimates(a, b)
-    a = _checked(a)
-    b = _checked(b)
-    if source_scores is not None:
-        n_items = source_scores.n_items
-        _check_names([*a, *b], source_scores.items)
-    drawn = _of_logs([a, b], n_items)
-    if (len(a) == n_items) == (len(b) == n_items) or failed != "error":
-        return _paired(drawn, a, b, comparisons, failed)
-    _check_single(comparisons)
-    if len(a) == n_items:
-        accuracies = _of_whole(a), _of_draw(b, a, source_scores)
-    else:
-        accuracies = _of_draw(a, b, source_scores), _of_whole(b)
-    return _apart(accuracies, a, b, n_items, SHIFTED)
+    a_draws = isinstance(a, EvaluationSession)
+    b_draws = isinstance(b, EvaluationSession)
+    source = a.source if a_draws else b.source if b_draws else source_scores
+    n_items = n_items if source is None else source.n_items
+    s_a = _results(a, source)
+    s_b = _results(b, source)
+    if not b_draws:
+        drawn = _drawn_by(a) if a_draws else _drawn_from([s_a, s_b], n_items)
+        is_mixed = (len(s_a) == n_items) != (len(s_b) == n_items)
+        if a_draws or not is_mixed or failed != "error":
+            return _paired(drawn, s_a, s_b, comparisons, failed)
+    elif a_draws and set(a.source.items) != set(b.source.items):
+        raise ValueError("the two sessions are not of the same items: they compare no two models")
+    elif not a_draws and len(s_a) < n_items:
+        raise ValueError(
+            f"A has results of {len(s_a)} of {n_items} items: run all of them, or give a session "
+            "of A, and the results of B on its items"
+        )
+    if comparisons > 1:
+        raise ValueError(
+            "several comparisons take models on the same items: here the interval is one at 95%"
+        )
+    alone = _alone(a, s_a, s_b, source), _alone(b, s_b, s_a, source)
+    return _apart(alone, s_a, s_b, n_items, SEPARATE if a_draws else SHIFTED)
 
 
 def rank_models(
@@ -136,42 +141,41 @@ def rank_models(
     *,
     n_items: int | None = None,
     name: str = "A",
-    failed: Failed = "error",
+    failed: str = "error",
 ) -> Ranking:
     """The order of several models, by name, that all ran on the same items.
 
     With a `session` its own model, called `name`, is the first, and the others ran on its items;
     else the items were drawn uniformly from `n_items`. The intervals of all pairs hold together in
-    95 of 100 evaluations (Bonferroni), and a model's best and worst rank follow from them; p is
-    Holm's (1979). The order is that of `on_items`, the plain means on these items: they are biased
-    for the accuracies, but in order closer to the truth than `value` (Kendall's tau of 24 models at
-    GSM8K's frontier, 50 items, .68 and .65 +/- .01; the same random items for all, .65).
+    95 of 100 evaluations, and a model's best and worst rank follow from them (Bonferroni, as is p).
+    The order is that of `on_items`, the plain means on these items: they are biased for the
+    accuracies, but in order closer to the truth than `value` (Kendall's tau of 24 models at
+    GSM8K's frontier, 50 items, .68 and .65 +/- .01; the same random items for all, .65). Estimates
+    of single models, each on items of its own, rank worse than the same random items for all.
     Raises ValueError as `compare_models`.
     """
-    known = {model: _checked(scores) for model, scores in results.items()}
-    if session is not None:
-        known = {name: _checked(session.results)} | known
-    if len(known) < max(2, len(results) + (session is not None)):
+    models = ({name: session} if session else {}) | dict(results)
+    if len(models) < max(2, len(results) + bool(session)):
         raise ValueError(f"a ranking takes two models or more, and no other is called {name}")
-    drawn = _of_logs([*known.values()], n_items) if session is None else _of_session(session)
-    rows = []
-    accuracy = {}
+    known = {model: _results(of, session and session.source) for model, of in models.items()}
+    drawn = _drawn_by(session) if session else _drawn_from(known.values(), n_items)
+    rows = {}
+    for model, results in known.items():
+        scores = np.nan_to_num(_scores(drawn, results))
+        rows[model] = *drawn.read(scores), scores.mean(), 1, len(known)
+    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    pairs = []
+    m = math.comb(len(table), 2)
     for a, b in combinations(known, 2):
-        found = _paired(drawn, known[a], known[b], len(known) * (len(known) - 1) // 2, failed)
-        rows.append((a, b, *found[:3], found.p))
-        accuracy[a], accuracy[b] = found.accuracies
-    pairs = pd.DataFrame(rows, columns=["a", "b", "value", "lower", "upper", "p"])
-    pairs = pairs.sort_values("p", kind="stable")
-    pairs["p"] = np.maximum.accumulate(pairs["p"] * np.arange(len(pairs), 0, -1)).clip(upper=1)
-    models = pd.DataFrame.from_dict(accuracy, orient="index", columns=Estimate._fields)
-    models["on_items"] = [_filled(drawn, known[name], 0.0).mean() for name in models.index]
-    b_better = pairs["lower"] > 0
-    a_better = pairs["upper"] < 0
-    lost = pd.concat([pairs["a"][b_better], pairs["b"][a_better]]).value_counts()
-    won = pd.concat([pairs["b"][b_better], pairs["a"][a_better]]).value_counts()
-    models["best_rank"] = 1 + lost.reindex(models.index, fill_value=0)
-    models["worst_rank"] = len(models) - won.reindex(models.index, fill_value=0)
-    return Ranking(models.sort_values(["on_items", "value"], ascending=False), pairs)
+        found = _paired(drawn, known[a], known[b], m, failed)
+        pairs.append((a, b, *found[:3], min(m * found.p, 1.0)))
+        if found.lower > 0 or found.upper < 0:
+            better, worse = (b, a) if found.lower > 0 else (a, b)
+            table.loc[worse, "best_rank"] += 1
+            table.loc[better, "worst_rank"] -= 1
+    pairs = pd.DataFrame(pairs, columns=["a", "b", "value", "lower", "upper", "p"])
+    return Ranking(table.sort_values(["on_items", "value"], ascending=False), pairs)
 
 
 def smallest_difference(source_scores: Scores, n: int) -> float:
@@ -180,71 +184,56 @@ def smallest_difference(source_scores: Scores, n: int) -> float:
     For a test at the level 5% with 80% power it is 2.8 sqrt((1/n - 1/N) S), with S the mean of
     (s_B - s_A)^2 over the items, for neighbours in accuracy among the best quarter of the sources.
     """
-    return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * _discordance(source_scores)))
-
-
-def items_for_difference(source_scores: Scores, difference: float) -> int:
-    """The items on which both models must run for a `smallest_difference` of so much, at most N."""
-    m = _discordance(source_scores) * (POWER / difference) ** 2
-    return int(np.ceil(1 / (1 / m + 1 / source_scores.n_items)))
-
-
-def _discordance(source: Scores) -> float:
-    order = np.argsort(source.accuracy, kind="stable")
-    best = source.values[order[-max(2, len(order) // 4) :]]
+    order = np.argsort(source_scores.accuracy, kind="stable")
+    best = source_scores.values[order[-max(2, len(order) // 4) :]]
     spread = np.nanmean(np.diff(best, axis=0) ** 2) if len(best) > 1 else 0.5
-    return max(float(spread), 1e-6)
+    return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * spread))
 
 
 # --- all models on the same items ---
 
 
-def _paired(drawn: _Drawn, a: Mapping, b: Mapping, comparisons: int, failed: Failed) -> Comparison:
-    lacks = [name for name in drawn.items if name not in a or name not in b]
-    if lacks and failed == "error":
+def _paired(drawn, a, b, comparisons, failed):
+    s_a = _scores(drawn, a)
+    s_b = _scores(drawn, b)
+    lacks = np.isnan(s_a + s_b)
+    if lacks.any() and failed == "error":
         raise ValueError(
-            f"{len(lacks)} of the {len(drawn.items)} items lack a result of one of the two models, "
-            f"the first is {lacks[0]}: run them, or let them count as wrong (failed='wrong'), or "
-            "leave them open, for bounds (failed='open')"
+            f"{lacks.sum()} of the {len(lacks)} items lack a result of one of the two models, the "
+            f"first is {drawn.items[lacks.argmax()]}: run them, or let them count as wrong "
+            "(failed='wrong'), or leave them open, for bounds (failed='open')"
         )
-    is_open = bool(lacks) and failed == "open"
-    low, high = (
-        _difference(
-            drawn,
-            _filled(drawn, a, of_a),
-            _filled(drawn, b, of_b),
-            comparisons,
-        )
-        for of_a, of_b in ((is_open, 0), (0, is_open))
-    )
-    if not is_open:
+    top = float(failed == "open")
+    low = _difference(drawn, np.nan_to_num(s_a, nan=top), np.nan_to_num(s_b), comparisons)
+    if not (top and lacks.any()):
         return low
+    high = _difference(drawn, np.nan_to_num(s_a), np.nan_to_num(s_b, nan=top), comparisons)
     note = (
-        f"{len(lacks)} items lack a result: the ends hold whatever it would be, the value is "
+        f"{lacks.sum()} items lack a result: the ends hold whatever it would be, the value is "
         f"between {low.value:.3f} and {high.value:.3f}"
     )
     return low._replace(
         value=(low.value + high.value) / 2,
         upper=high.upper,
         only_a=high.only_a,
-        p=max(low.p, high.p) if low.lower > 0 or high.upper < 0 else 1.0,
-        warnings=(note, *low.warnings),
+        p=np.nan,
+        warnings=(note,),
     )
 
 
-def _filled(drawn: _Drawn, results: Mapping, failed: float) -> Array:
-    return np.array([results.get(name, failed) for name in drawn.items], float)
+def _scores(drawn, results):
+    return results.reindex(drawn.items).to_numpy()
 
 
-def _difference(drawn: _Drawn, s_a: Array, s_b: Array, comparisons: int) -> Comparison:
+def _difference(drawn, s_a, s_b, comparisons):
     """The sum of d/q over N, and Tango's interval with k from the variance of d/q.
 
     As of one draw from each of n cells (:func:`intervals.stratified_interval`) a slope on 1/j is
     taken out of d/q; k is at least half of a random sample's.
     """
     d = s_b - s_a
-    n = len(d)
     q = drawn.q
+    n = len(d)
     n_items = drawn.n_items
     f = 1 / n - 1 / n_items
     value = (d / q).sum() / n_items
@@ -252,7 +241,7 @@ def _difference(drawn: _Drawn, s_a: Array, s_b: Array, comparisons: int) -> Comp
     spread = psi - mean**2
     k = f
     df = np.inf
-    if drawn.one_each and n > 2:
+    if getattr(drawn.rounds, "one_each", False) and n > 2:
         df = n - 2
         x = 1 / np.arange(1.0, n + 1)
         u = d / q - np.polyval(np.polyfit(x, d / q, 1), x)
@@ -262,137 +251,96 @@ def _difference(drawn: _Drawn, s_a: Array, s_b: Array, comparisons: int) -> Comp
     psi = min(1, max(psi, abs(centre)))
     level = 1 - 0.05 / comparisons
     ends = tango_interval(centre, psi, k, df, level) if n > 2 or f == 0 else (-1, 1)
-    p = 2 * stdtr(df, -abs(centre) / np.sqrt(k * psi)) if k * psi > 0 else centre == 0
+    p = 2 * stdtr(df, -abs(centre) / np.sqrt(max(k * psi, 1e-15)))
     detectable = POWER * np.sqrt(k * spread) if spread > 1e-9 else np.nan
-    numbers = n, n_items, 1 / k if k else n, p, detectable
-    return _found(value, ends, numbers, d, (drawn.read(s_a), drawn.read(s_b)), level, PAIRED)
+    numbers = value, *ends, 1 / k if k else n, p, detectable
+    accuracies = drawn.read(s_a), drawn.read(s_b)
+    return _comparison(numbers, n, n_items, d, accuracies, PAIRED.format(100 * level))
 
 
-def _found(
-    value: float,
-    ends: tuple,
-    numbers: tuple,
-    d: Array,
-    accuracies: tuple,
-    level: float,
-    words: str,
-    notes: tuple = (),
-) -> Comparison:
-    a, b = (Estimate(*(np.ravel(end)[0].item() for end in ends)) for ends in accuracies)
-    lower, upper = map(float, ends)
-    apart = a.upper < b.lower or b.upper < a.lower
-    if apart != (lower > 0 or upper < 0):
-        notes = (*notes, OVERLAP.format("do not " if apart else ""))
-    words = words.format(100 * level)
-    n, n_items, n_eff, p, detectable = numbers
-    return Comparison(
-        float(value), lower, upper, n, n_items, int((d < 0).sum()), int((d > 0).sum()),
-        float(n_eff), float(p), float(detectable), (a, b), words, notes,
-    )  # fmt: skip
+def _comparison(numbers, n, n_items, d, accuracies, interval):
+    only_a = (d < 0).sum().item()
+    only_b = (d > 0).sum().item()
+    numbers = map(float, numbers)
+    return Comparison(*numbers, n, n_items, only_a, only_b, accuracies, interval)
 
 
-def _of_session(session: EvaluationSession) -> _Drawn:
+def _drawn_by(session):
     """The items of a session, with the probabilities of their draw."""
-    _check_done(session)
     rounds = session._rounds
     items = rounds.items[0]
     n = len(items)
     n_items = session.source.n_items
-    is_cells = isinstance(rounds, SequentialStratification)
-    if not is_cells and session._method.stream != "uniform":
+    q = np.full(n, n / n_items)
+    if isinstance(rounds, SequentialStratification):
+        q = rounds.q[0, items]
+    elif session._method.stream != "uniform":
         raise ValueError(
             f"the items of {session._method.label} are no random draw: they compare no two models"
         )
-    q = rounds.q[0, items] if is_cells else np.full(n, n / n_items)
-    one_each = is_cells and 2 * n <= n_items
     names = session.source.items[items].tolist()
-    return _Drawn(names, q, one_each, n_items, partial(_as_of, session))
+    return _Drawn(names, q, n_items, rounds)
 
 
-def _as_of(session: EvaluationSession, scores: Array) -> Estimate:
-    """The estimate that the session would give, had its model these scores."""
-    rounds = copy(session._rounds)
-    rounds.observed = scores[None]
-    return session._method.read(rounds)
-
-
-def _of_logs(results: list[Mapping], n_items: int | None) -> _Drawn:
+def _drawn_from(results, n_items):
     """The items of several models' results, taken for drawn uniformly from N."""
-    items = sorted(set().union(*results))
+    items = sorted(set().union(*(scores.index for scores in results)))
     n = len(items)
-    if n_items is None:
+    if n_items is None or n > n_items:
         raise ValueError(
-            f"the models ran {n} items, of how many? Give n_items (in a terminal --of N), or the "
-            "source scores"
+            f"n_items is {n_items}, but the models ran {n} items: give the number of items of the "
+            "benchmark (in a terminal --of N), or the source scores"
         )
-    if n > n_items:
-        raise ValueError(f"the results are of {n} items, but the benchmark has {n_items}")
-    return _Drawn(items, np.full(n, n / n_items), False, n_items, partial(_mean_of, n_items))
-
-
-def _mean_of(n_items: int, scores: Array) -> Estimate:
-    core = np.arange(len(scores))[None]
-    found = random_sampling(np.empty((0, n_items)), core, scores[None, None])
-    return found if found.lower is not None else Estimate(found.value, 0, 1)
+    draw = Draw(np.arange(n)[None])
+    rounds = OneRound(METHODS["random_sampling"], np.empty((0, n_items)), draw)
+    return _Drawn(items, np.full(n, n / n_items), n_items, rounds)
 
 
 # --- one model complete, or two sessions ---
 
 
-def _of_whole(results: Mapping) -> Estimate:
-    return Estimate(*[np.mean([*results.values()])] * 3)
+def _alone(model, mine, other, source):
+    """The accuracy of a model: of its session, on all items, or on a uniform draw.
+
+    The last by AIPW on the sources and the other model, which has results on all items.
+    """
+    if isinstance(model, EvaluationSession):
+        return Estimate(*model.estimate()[:3])
+    if len(mine) >= len(other):
+        return Estimate(*[mine.mean()] * 3)
+    names = other.index if source is None else source.items
+    values = other[names].to_numpy()[None]
+    alpha = 1.0
+    if source is not None:
+        values = np.vstack([filled(source.values), values])
+        alpha = 10.0
+    order = in_any_order(mine.index)
+    core = pd.Index(names).get_indexer(order)[None]
+    found = aipw_cross_fitted(values, core, mine[order].to_numpy()[None, None], alpha)
+    return Estimate(*np.ravel(found).tolist())
 
 
-def _of_draw(part: Mapping, whole: Mapping, source: Scores | None) -> Estimate:
-    """The accuracy of a model with results on a uniform draw, by AIPW on the other's row."""
-    names = sorted(whole) if source is None else source.items.tolist()
-    row = np.array([[whole[name] for name in names]], float)
-    values = row if source is None else np.vstack([source.values, row])
-    place = {name: number for number, name in enumerate(names)}
-    order = in_any_order(part)
-    core = np.array([[place[name] for name in order]])
-    observed = np.array([[[part[name] for name in order]]], float)
-    return aipw_cross_fitted(values, core, observed, 1.0 if source is None else 10.0)
-
-
-def _of_estimates(a: EvaluationSession | Results, b: EvaluationSession) -> Comparison:
-    """B has a session of its own; A is complete, or has one too."""
-    _check_done(b)
-    if isinstance(a, EvaluationSession):
-        _check_done(a)
-        _check_names(a.source.items, b.source.items)
-        found = Estimate(*a.estimate()[:3])
-        s_a, s_b = _checked(a.results), _checked(b.results)
-        return _apart((found, b.estimate()[:3]), s_a, s_b, b.source.n_items, SEPARATE)
-    a = _checked(a)
-    _check_names(a, b.source.items)
-    _check_names(b.source.items, a)
-    notes = () if b.reference else (NO_COLUMN,)
-    ends = _of_whole(a), b.estimate()[:3]
-    return _apart(ends, a, _checked(b.results), b.source.n_items, SHIFTED, notes)
-
-
-def _apart(
-    accuracies: tuple, s_a: Mapping, s_b: Mapping, n_items: int, words: str, notes: tuple = ()
-) -> Comparison:
+def _apart(alone, s_a, s_b, n_items, interval):
     """Two accuracies with independent errors: the squares of their parts of an interval add.
 
     (Zou & Donner 2008.)
     """
-    value, lower, upper = np.array([np.ravel(accuracy) for accuracy in accuracies]).T
+    value, lower, upper = np.array(alone).T
     middle = np.clip(value, lower, upper)
-    less, more = middle - lower, upper - middle
+    less = middle - lower
+    more = upper - middle
     centre = middle[1] - middle[0]
-    ends = centre - np.hypot(less[1], more[0]), centre + np.hypot(more[1], less[0])
-    d = np.array([s_b[name] - s_a[name] for name in s_b if name in s_a])
-    detectable = POWER * (ends[1] - ends[0]) / 2 / ndtri(0.975)
-    numbers = min(len(s_a), len(s_b)), n_items, np.nan, np.nan, detectable
-    return _found(value[1] - value[0], ends, numbers, d, accuracies, 0.95, words, notes)
+    low = centre - np.hypot(less[1], more[0])
+    high = centre + np.hypot(more[1], less[0])
+    detectable = POWER * (high - low) / 2 / ndtri(0.975)
+    numbers = value[1] - value[0], low, high, np.nan, np.nan, detectable
+    n = min(len(s_a), len(s_b))
+    return _comparison(numbers, n, n_items, s_b - s_a, alone, interval)
 
 
-def in_any_order(results: Mapping) -> list[str]:
+def in_any_order(names: Iterable[str]) -> list[str]:
     """The items in an order of their own, as good as random: the folds of an estimate need one."""
-    names = sorted(results)
+    names = sorted(names)
     seed = crc32("\n".join(names).encode())
     return np.random.default_rng(seed).permutation(names).tolist()
 
@@ -400,42 +348,26 @@ def in_any_order(results: Mapping) -> list[str]:
 # --- checks ---
 
 
-def _checked(results: Results) -> dict[str, float]:
-    """The results by item, without those that are missing."""
-    series = pd.Series(results, dtype=float)
-    series.index = series.index.map(str)
+def _results(model, source):
+    """The results of a model by item, those of the benchmark, without what is missing."""
+    if isinstance(model, EvaluationSession):
+        if model._settings["precision"]:
+            raise ValueError(
+                "a session with a precision stops when its results say so: two models are compared "
+                "on a number of items that was fixed, budget=n"
+            )
+        if not model.done:
+            raise ValueError(
+                f"the session still waits for {len(model.next_items())} items: record them first"
+            )
+        model = model.results
+    series = pd.Series(model, dtype=float).rename(str)
     twice = series.index[series.index.duplicated()]
     if len(twice):
         raise ValueError(f"item {twice[0]} has two results; give one for each")
     wrong = series[(series < 0) | (series > 1)]
     if len(wrong):
         raise ValueError(f"the result of item {wrong.index[0]} is {wrong.iloc[0]:g}, not in [0, 1]")
-    return series.dropna().to_dict()
-
-
-def _check_names(names: Iterable, known: Iterable) -> None:
-    strange = set(names).difference(known)
-    if strange:
-        raise ValueError(
-            f"item {min(strange)} is on one side only: two models are compared on the same "
-            "benchmark, with the same names of items"
-        )
-
-
-def _check_done(session: EvaluationSession) -> None:
-    if session._settings["precision"]:
-        raise ValueError(
-            "a session with a precision stops when its results say so: two models are compared on "
-            "a number of items that was fixed, budget=n"
-        )
-    if not session.done:
-        raise ValueError(
-            f"the session still waits for {len(session.next_items())} items: record them first"
-        )
-
-
-def _check_single(comparisons: int) -> None:
-    if comparisons > 1:
-        raise ValueError(
-            "several comparisons take models on the same items: here the interval is one at 95%"
-        )
+    if source is not None:
+        series = among(series, source.items)
+    return series.dropna()

@@ -33,12 +33,11 @@ class SessionStopping:
             if item in known
         }
         lacks = known - set(self._names.values())
-        limit = task.config.max_samples
         if lacks:
             raise ValueError(f"{len(lacks)} items are no samples of the task, such as {min(lacks)}")
         if epochs != 1 or task.config.fail_on_error not in (None, True):
             raise ValueError("a session takes one epoch, and fail_on_error as it is")
-        if limit is None or limit < len(samples):
+        if (task.config.max_samples or 0) < len(samples):
             raise ValueError(
                 f"samples wait for each other: run the task with max_samples={len(samples)} "
                 "(max_connections says how many are run at once)"

@@ -1,7 +1,6 @@
 """What the command line says: words, JSON, or a page."""
 
 import json
-import math
 from hashlib import sha256
 from html import escape
 from importlib.metadata import version
@@ -11,27 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ..methods import METHODS
-from ..scores import Scores
-from .advice import Advice
-from .compare import Comparison, Ranking
-from .readers import named, printable
-from .session import EvaluationSession, SessionEstimate, TaskEstimates
+from .readers import named
 
 
-def file_words(path: str | Path, scores: Scores) -> str:
-    """What a file holds, in some lines."""
-    kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
-    domains = [] if scores.domains is None else [f", {len(set(scores.domains))} domains"]
-    shape = f"{scores.n_models} models x {scores.n_items} items"
-    accuracy = scores.accuracy
-    lines = [
-        "".join([f"{path}: {shape}", *domains, f"; scores {kind}"]),
-        f"  models {named(scores.models)}; items {named(scores.items)}",
-        f"  accuracy {accuracy.min():.3f} to {accuracy.max():.3f}",
-    ]
-    if scores.n_models > scores.n_items:
-        lines.append("  more models than items: if its rows are items, transpose it")
-    return "\n".join(lines)
+def lines_of(said: dict) -> str:
+    """The sentences that are to be said, a line each: {sentence: whether it is said}."""
+    return "\n".join(sentence for sentence, is_said in said.items() if is_said)
 
 
 def as_json(content: object) -> str:
@@ -40,202 +24,125 @@ def as_json(content: object) -> str:
     return json.dumps(json.loads(text, parse_constant=lambda name: None))
 
 
-def plan_words(advice: Advice, plan: dict) -> str:
-    """The advice, what it costs, and which difference of two models it can show."""
-    n = advice.n_items
-    n_items, cost, shown, needed = plan.values()
-    lines = [str(advice), f"That is {n} of {n_items} items, {n / n_items:.0%} of a full run."]
-    if cost:
-        lines[1] += f" It costs {cost[0]:g}, a full run {cost[1]:g}."
-    if shown:
-        lines.append(
-            f"Two models on the same {n} items are told apart (80% power, 5% level) where they "
-            f"differ by {100 * shown:.1f} points or more, if they are like neighbours among the "
-            "best sources."
-        )
-    if needed:
-        difference, n_needed = needed
-        lines.append(f"For a difference of {100 * difference:g} points it takes {n_needed} items.")
-    return "\n".join(lines)
+def file_words(path, scores) -> str:
+    """What a file holds."""
+    domains = "" if scores.domains is None else f", {len(set(scores.domains))} domains"
+    kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
+    said = {
+        f"{path}: {scores.n_models} models x {scores.n_items} items{domains}; scores {kind}": True,
+        f"  models {named(scores.models)}; items {named(scores.items)}": True,
+        f"  accuracy {scores.accuracy.min():.3f} to {scores.accuracy.max():.3f}": True,
+        "  more models than items: if its rows are items, transpose it": (
+            scores.n_models > scores.n_items
+        ),
+    }
+    return lines_of(said)
 
 
-def estimate_content(
-    found: SessionEstimate, parts: TaskEstimates | None, session: EvaluationSession
-) -> dict:
-    """The estimate, of tasks too, and what to run next."""
-    content = found._asdict() | {"done": session.done, "n_items": session.source.n_items}
-    if parts:
-        of_tasks = {name: part._asdict() for name, part in parts.tasks.items()}
-        content |= {"tasks": of_tasks, "mean_of_tasks": parts.mean._asdict()}
-    return content | {"next_items": session.next_items()}
-
-
-def parts_words(parts: TaskEstimates | None) -> str:
-    """The estimates of tasks, and the averages over tasks and over items, a line each."""
-    if parts is None:
-        return ""
-    rows = parts.tasks | {"mean of tasks": parts.mean, "all items": parts.items}
-    return "".join(
-        f"\n{printable(name)}: {clipped(part.value):.3f}, from {part.lower:.3f} to "
-        f"{part.upper:.3f}; {part.n} of {part.n_items} items"
-        for name, part in rows.items()
-    )
-
-
-def estimate_words(found: SessionEstimate, session: EvaluationSession, again: str) -> str:
-    """The estimate in some lines; `again` is the command that says which items are next."""
-    value = clipped(found.value)
-    items = f"{found.n} of {session.source.n_items} items"
-    parts = [f"{value:.3f}"]
-    if not math.isnan(found.lower):
-        parts.append(f", from {found.lower:.3f} to {found.upper:.3f}")
-    if abs(found.imputed - found.value) > 1e-9:
-        clause = "with forecasts for the items not run: often closer, but not unbiased"
-        parts.append(f" ({found.imputed:.3f} {clause})")
-    parts.append(f"; {items}")
-    if not math.isnan(found.ess):
-        parts.append(f", worth {found.n * found.ess:.0f} drawn at random")
-    lines = ["".join(parts), found.interval, *(f"note: {text}" for text in found.warnings)]
-    if value != found.value:
-        lines.append(
-            f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one "
-            "is shown"
-        )
-    if found.failed:
-        low, high = found.bounds
-        lines.append(f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right")
+def estimate_words(found, session, again: str, parts=None) -> str:
+    """An estimate, and those of tasks; `again` is the command that lists the items."""
+    value = _clipped(found.value)
+    ends = f", from {found.lower:.3f} to {found.upper:.3f}" if found.lower >= 0 else ""
+    low, high = found.bounds
     n_next = len(session.next_items())
-    if n_next:
-        lines.append(f"next: {n_next} more item{'s' * (n_next > 1)}, {again}")
-    return "\n".join(lines)
+    rows = parts.tasks | {"mean of tasks": parts.mean, "all items": parts.items} if parts else {}
+    said = {
+        f"{value:.3f}{ends}; {found.n} of {session.source.n_items} items": True,
+        f"worth {found.n * found.ess:.0f} items drawn at random": found.ess > 0,
+        f"{found.imputed:.3f} with forecasts for the items not run: often closer, but not "
+        "unbiased": abs(found.imputed - found.value) > 1e-9,
+        _with_notes(found): True,
+        f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is "
+        "shown": value != found.value,
+        f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right": found.failed,
+        f"next: {n_next} more item{'s' * (n_next > 1)}, {again}": n_next,
+        "to rank it with other models run these on the same items: estimates of single models, "
+        "each on items of its own, rank them worse": session.done,
+    }
+    for name, part in rows.items():
+        ends = f"{_clipped(part.value):.3f}, from {part.lower:.3f} to {part.upper:.3f}"
+        said[f"{name}: {ends}; {part.n} of {part.n_items} items"] = True
+    return lines_of(said)
 
 
-def comparison_words(found: Comparison, names: list) -> str:
-    """The difference of two models, A and B, in some lines."""
-    value, lower, upper = (f"{100 * end:+.1f}" for end in found[:3])
-    a, b = (clipped(accuracy.value) for accuracy in found.accuracies)
-    verdict = "B is better" if found.lower > 0 else "A is better" if found.upper < 0 else "open"
-    lines = [
-        f"B - A: {value} points, from {lower} to {upper}: {verdict}; {found.n} of {found.n_items} "
-        "items",
-        f"A, {printable(names[0])}: {a:.3f}; does better on {found.only_a} of these items",
-        f"B, {printable(names[1])}: {b:.3f}; does better on {found.only_b}",
-        found.interval,
-    ]
-    if not math.isnan(found.n_eff):
-        lines.append(f"worth {found.n_eff:.0f} pairs drawn at random; p = {found.p:.3f}")
-    if found.detectable > 0:
-        lines.append(
-            f"a true difference of {100 * found.detectable:.1f} points would be found with "
-            "probability 80%"
-        )
-    return "\n".join([*lines, *(f"note: {text}" for text in found.warnings)])
+def _with_notes(found):
+    """Which interval it is, and what is to be known with it."""
+    return "\nnote: ".join([found.interval, *found.warnings])
 
 
-def ranking_words(ranking: Ranking) -> str:
-    """The models in order, and which pairs are apart."""
-    lines = []
-    for model in ranking.models.itertuples():
-        ends = f"from {model.lower:.3f} to {model.upper:.3f}"
-        rank = f"{model.best_rank} to {model.worst_rank}"
-        lines.append(
-            f"{printable(model.Index)}: {model.on_items:.3f} on these items; accuracy "
-            f"{clipped(model.value):.3f}, {ends}; rank {rank}"
-        )
-    apart = ranking.pairs.query("lower > 0 or upper < 0")
-    for pair in apart.itertuples():
-        better, worse = (pair.b, pair.a) if pair.value > 0 else (pair.a, pair.b)
-        ends = sorted(abs(100 * end) for end in (pair.lower, pair.upper))
-        lines.append(
-            f"{printable(better)} is better than {printable(worse)} by {100 * abs(pair.value):.1f} "
-            f"points, from {ends[0]:.1f} to {ends[1]:.1f}"
-        )
-    pairs = f"{len(apart)} of {len(ranking.pairs)} pairs are told apart"
-    return "\n".join([*lines, f"{pairs}; the ranks hold together in 95 of 100 evaluations"])
-
-
-def clipped(value: float) -> float:
+def _clipped(value):
     """The nearest accuracy that there is."""
     return min(max(value, 0.0), 1.0)
+
+
+def comparison_words(found, names) -> str:
+    """The difference of two models, A and B."""
+    a, b = names
+    value, lower, upper = (f"{100 * end:+.1f}" for end in found[:3])
+    s_a, s_b = (f"{_clipped(accuracy.value):.3f}" for accuracy in found.accuracies)
+    verdict = "B is better" if found.lower > 0 else "A is better" if found.upper < 0 else "open"
+    size = f"{found.n} of {found.n_items} items"
+    said = {
+        f"B - A: {value} points, from {lower} to {upper}: {verdict}; {size}": True,
+        f"A, {a}: {s_a}; does better on {found.only_a} of these items": True,
+        f"B, {b}: {s_b}; does better on {found.only_b}": True,
+        _with_notes(found): True,
+        f"worth {found.n_eff:.0f} pairs drawn at random; p = {found.p:.3f}": found.p >= 0,
+        f"a true difference of {100 * found.detectable:.1f} points would be found with "
+        "probability 80%": found.detectable > 0,
+    }
+    return lines_of(said)
+
+
+def ranking_words(ranking) -> str:
+    """The models in order, and which pairs are apart."""
+    apart = ranking.pairs.query("lower > 0 or upper < 0")
+    models, pairs = (table.to_string(float_format="%.3f") for table in (ranking.models, apart))
+    count = f"{len(apart)} of {len(ranking.pairs)} pairs are told apart"
+    held = "the ranks hold together in 95 of 100 evaluations"
+    return lines_of({models: True, f"{count}; {held}": True, pairs: len(apart)})
 
 
 # --- one page, to hand on ---
 
 VERSIONS = ", ".join(f"{name} {version(name)}" for name in ("benchpred-book", "numpy", "scipy"))
 MARK = "<!-- benchpred report -->"
-STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}"
-    "td,th{text-align:left;padding:.1em 1em .1em 0;vertical-align:top}"
-    "pre{white-space:pre-wrap}svg{width:100%}"
-)
 
 
-def page(session: EvaluationSession, compared: dict, path: str, sources: list) -> str:
+def page(session, compared: dict, path: str, sources: list) -> str:
     """HTML without scripts and without anything from elsewhere."""
     found = session.estimate()
-    bars = [("accuracy", found)]
-    parts = [f"<pre>{_safe(estimate_words(found, session, 'benchpred items'))}</pre>"]
+    parts = _part("accuracy", found, 0, estimate_words(found, session, "benchpred items"))
     for name, one in compared.items():
-        bars.append((f"accuracy of {name}", one.accuracies[1]))
-        parts.append(f"<h2>{_safe(name)}, against this model</h2>")
         words = comparison_words(one, ["this model", name])
-        parts.append(f"<pre>{_safe(words)}</pre>{_picture([(name, one)], -1)}")
-    parts.insert(1, _picture(bars, 0))
-    results = [
-        (item, "" if score is None else f"{score:g}") for item, score in session.results.items()
-    ]
+        parts += _part(f"{name}, less this model's accuracy", one, -1, words)
     content = session.to_dict()
-    facts = [
-        ("method", METHODS[content["settings"]["method"]].label),
-        ("session", f"{path}, sha256 {sha256(Path(path).read_bytes()).hexdigest()}"),
-        ("source scores", f"{session.source!r}, sha256 {content['source']}"),
-        *[
-            (source, sha256(Path(source).read_bytes()).hexdigest())
-            for source in sources
-            if Path(source).is_file()
-        ],
-        ("versions", VERSIONS),
-    ]
-    return "\n".join(
-        [
-            f'<!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>',
-            f"<style>{STYLE}</style><h1>{session.source.name}: accuracy from few items</h1>",
-            *parts,
-            f"<h2>What it rests on</h2>{_table(facts)}",
-            f"<h2>Items</h2>{_table(results)}</html>",
-        ]
-    )
+    method = METHODS[content["settings"]["method"]].label
+    facts = [method, VERSIONS, f"{session.source!r}, sha256 {content['source']}"]
+    for file in map(Path, [path, *sources]):
+        if file.is_file():
+            facts.append(f"{file}, sha256 {sha256(file.read_bytes()).hexdigest()}")
+    facts = escape("\n".join(facts))
+    results = escape("\n".join(f"{name} {score}" for name, score in session.results.items()))
+    return f"""\
+<!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
+pre{{white-space:pre-wrap}}svg{{width:100%}}</style>
+<h1>{escape(session.source.name)}: accuracy from few items</h1>
+{parts}<h2>What it rests on</h2><pre>{facts}</pre>
+<h2>Items</h2><pre>{results}</pre></html>"""
 
 
-def _safe(text: object) -> str:
-    return escape("\n".join(printable(line, math.inf) for line in str(text).splitlines()))
-
-
-def _table(rows: list) -> str:
-    cells = ("".join(f"<td>{_safe(cell)}" for cell in row) for row in rows)
-    return f"<table>{''.join(f'<tr>{row}' for row in cells)}</table>"
-
-
-def _picture(bars: list, least: int) -> str:
-    """Intervals from `least` to 1, with their values, as an SVG."""
-
-    def x(value: float) -> float:
-        return 20 + 560 * (value - least) / (1 - least)
-
-    height = 30 * len(bars) + 30
-    lines = [f'<svg viewBox="0 0 600 {height}" role="img" font-size="12" font-family="sans-serif">']
-    for tick in np.linspace(least, 1, 5):
-        lines.append(
-            f'<path d="M{x(tick):.1f} 0V{height - 20}" stroke="#ddd"/>'
-            f'<text x="{x(tick):.1f}" y="{height - 5}" text-anchor="middle">{tick:g}</text>'
-        )
-    for number, (name, found) in enumerate(bars):
-        y = 30 * number + 20
-        text = f"{found.value:.3f}, from {found.lower:.3f} to {found.upper:.3f}"
-        lines.append(
-            f"<g><title>{_safe(name)}: {text}</title>"
-            f'<path d="M{x(found.lower):.1f} {y}H{x(found.upper):.1f}" stroke="#0072b2" '
-            f'stroke-width="3"/><circle cx="{x(found.value):.1f}" cy="{y}" r="5" fill="#0072b2"/>'
-            f'<text x="20" y="{y - 6}">{_safe(name)}</text></g>'
-        )
-    return "".join([*lines, "</svg>"])
+def _part(name, found, least, words):
+    """The interval as an SVG, on the axis from `least` to 1, and the words."""
+    value, lower, upper = (np.nan_to_num(found[:3]) - least) / (1 - least)
+    return f"""\
+<h2>{escape(name)}</h2>
+<svg viewBox="0 0 600 40" role="img" font-size="12" font-family="sans-serif">
+<title>the interval, on a scale from {least} to 1</title>
+<path d="M0 18H600M1 12v12M300 12v12M599 12v12" stroke="#bbb"/>
+<line x1="{lower:.1%}" x2="{upper:.1%}" y1="18" y2="18" stroke="#0072b2" stroke-width="4"/>
+<circle cx="{value:.1%}" cy="18" r="5" fill="#0072b2"/><text y="37">{least}</text>
+<text x="300" y="37" text-anchor="middle">{(1 + least) / 2}</text>
+<text x="600" y="37" text-anchor="end">1</text></svg><pre>{escape(words)}</pre>
+"""

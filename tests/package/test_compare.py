@@ -1,5 +1,7 @@
 """Two models: published intervals, enumeration, the cases that are awkward, and coverage."""
 
+from copy import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -199,6 +201,25 @@ def test_one_of_the_two_is_known(scores, models, rng):
     assert found[:3] == pytest.approx(np.array(session.estimate()[:3]) - accuracy)
 
 
+def test_a_session_whose_own_estimate_is_another(scores, models):
+    """Imputed, or without an interval: the items are a random draw all the same."""
+    drawn = compare_models(finished(scores, models[0]), models[1])
+    assert compare_models(finished(scores, models[0], method="imputation"), models[1]) == drawn
+    found = compare_models(finished(scores, models[0], method="pca"), models[1])
+    assert -1 < found.lower < found.value < found.upper < 1
+    assert found.accuracies[0][1:] == (0, 1)
+
+
+def test_sources_with_gaps(scores, models, rng):
+    values = scores.values.copy()
+    values[:3, ::5] = np.nan
+    gaps = Scores(values, models=scores.models, items=scores.items)
+    part = {name: models[1][name] for name in rng.choice(scores.items, 20, replace=False).tolist()}
+    found = compare_models(models[0], part, source_scores=gaps)
+    full = compare_models(models[0], part, source_scores=scores)
+    assert found[:3] == pytest.approx(full[:3], abs=0.05)
+
+
 def test_two_sessions_are_compared_with_a_word_of_warning(scores, models):
     sessions = [finished(scores, model) for model in models[:2]]
     found = compare_models(*sessions)
@@ -216,19 +237,22 @@ def test_what_cannot_be_compared_is_refused(scores, models):
     waiting = EvaluationSession(scores, budget=20, rng=np.random.default_rng(0))
     chosen = finished(scores, a, method="k_center_greedy")
     watched = finished(scores, a, budget=None, precision=0.2)
+    half = scores.select(items=np.arange(40))
+    other = finished(half, b)
     twice = pd.Series([1.0, 0.0], index=["item-00", "item-00"])
     for arguments, options, says in [
         ((waiting, b), {}, "still waits for"),
         ((watched, b), {}, "precision stops"),
         ((chosen, b), {}, "no random draw"),
-        ((a, b), {}, "of how many"),
-        ((a, b), {"n_items": 50}, "the benchmark has 50"),
+        ((a, b), {}, "n_items is None"),
+        ((a, b), {"n_items": 50}, "n_items is 50"),
         ((a, some), {"n_items": 60, "comparisons": 3}, "same items"),
         ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack"),
         ((session, twice), {}, "item-00 has two results"),
         ((session, dict.fromkeys(b, 55)), {}, "item-00 is 55"),
-        ((a, {"q": 1.0}), {"source_scores": scores}, "item q is on one side only"),
-        ((dict(some, q=1.0), session), {}, "item"),
+        ((a, {"q": 1.0}), {"source_scores": scores}, "q, say, is none like item-00"),
+        ((dict(some, q=1.0), session), {}, "10 of 60 items"),
+        ((session, other), {}, "not of the same items"),
     ]:
         with pytest.raises(ValueError, match=says):
             compare_models(*arguments, **options)
@@ -316,20 +340,18 @@ def test_what_n_items_can_show(load):
 # --- coverage ---
 
 
-def drawn(design, row, n):
+def drawn(design, row):
     """The items of one row of a design, as a session's."""
     items = design.items[row]
-    n_items = design.g.shape[1]
-    nothing = Estimate(0.5, 0.0, 1.0)
-    return _Drawn(
-        [], design.q[row, items], 2 * n <= n_items, n_items, lambda scores: nothing
-    ), items
+    one = copy(design)
+    one.g, one.q, one.items = (rows[row : row + 1] for rows in (design.g, design.q, design.items))
+    return _Drawn([], design.q[row, items], design.q.shape[1], one), items
 
 
-def covered(design, n, s_a, s_b):
+def covered(design, s_a, s_b):
     found = []
     for row in range(len(design.items)):
-        one, items = drawn(design, row, n)
+        one, items = drawn(design, row)
         found.append(_difference(one, s_a[items], s_b[items], 1))
     truth = s_b.mean() - s_a.mean()
     return np.mean([one.lower <= truth <= one.upper for one in found]), found
@@ -355,7 +377,7 @@ def test_the_intervals_cover(load, n, least):
         s_a, s_b = targets.values[[place, place + 2]]
         order = rng.permutation(len(s_a)) if place % 8 else slice(None)
         s_a, s_b = s_a[order], s_b[order]
-        shares.append(covered(run(model, s_a, n, 300, rng), n, s_a, s_b)[0])
+        shares.append(covered(run(model, s_a, n, 300, rng), s_a, s_b)[0])
     assert least < np.mean(shares) < 0.98
 
 
