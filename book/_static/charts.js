@@ -56,8 +56,10 @@
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", picture.alt);
     canvas.hidden = true;
-    box.append(canvas);
-    return { box, picture, canvas, spec: JSON.parse(box.querySelector("script").textContent), view: null };
+    const controls = document.createElement("div");
+    controls.className = "benchpred-controls";
+    box.append(controls, canvas);
+    return { box, picture, controls, canvas, spec: JSON.parse(box.querySelector("script").textContent), view: null };
   };
 
   /* On a phone, plots that stand side by side go one under the other. */
@@ -118,11 +120,20 @@
     return spare > 0 ? narrower(spec, spare, config.view?.continuousWidth ?? 300) : spec;
   };
 
+  /* The spec with its sliders where the reader has left them. */
+  const asLeft = (spec, view) => {
+    const left = (param) => (param.bind ? { ...param, value: view.signal(param.name) } : param);
+    return view && spec.params ? { ...spec, params: spec.params.map(left) } : spec;
+  };
+
   const embed = async (vegaEmbed, chart, spec) => {
+    const drawn = asLeft(spec, chart.view?.view);
     chart.view?.finalize();
-    chart.view = await vegaEmbed(chart.canvas.firstElementChild, spec, {
+    chart.controls.replaceChildren();
+    chart.view = await vegaEmbed(chart.canvas.firstElementChild, drawn, {
       renderer: "svg",
       actions: false,
+      bind: chart.controls, // outside of what is hidden from a screen reader
       tooltip: { theme: isDark() ? "dark" : "light" },
     });
   };
@@ -156,6 +167,7 @@
       chart.box.dataset.state = "drawn";
     } catch (error) {
       chart.canvas.hidden = true;
+      chart.controls.replaceChildren();
       chart.picture.hidden = false;
       chart.box.dataset.state = "failed";
       console.error("A chart could not be drawn; its picture stays.", error);

@@ -199,6 +199,23 @@ def test_vega_is_loaded_once_and_charts_follow_the_theme(chrome, address, chart_
         assert len(loads) == 1 and complaints == []
 
 
+def test_a_slider_moves_its_chart_and_stays_where_it_was_left(chrome, address):
+    written = "document.querySelector('.benchpred-canvas svg').textContent"
+    with browser.open_page(chrome, f"{address}/notebooks/intervals.html") as (page, complaints, _):
+        browser.wait_until_ready(page)
+        sliders = page.locator(".benchpred-controls input")
+        assert sliders.count() == 2 and "25 items" in page.evaluate(written)
+        assert page.locator("[aria-hidden=true] input, [role=img] input").count() == 0
+        sliders.first.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"() => {written}.includes('30 items')", timeout=10_000)
+        page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        page.wait_for_timeout(3_000)
+        assert "30 items" in page.evaluate(written)
+        assert [slider.input_value() for slider in sliders.all()] == ["30", "0.95"]
+        assert complaints == []
+
+
 def test_without_javascript_the_pictures_are_seen(chrome, address, chart_page):
     with browser.open_page(chrome, f"{address}/{chart_page}", javascript=False) as (
         page,
