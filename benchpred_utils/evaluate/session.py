@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
+from inspect import signature
 from operator import methodcaller
 from pathlib import Path
 from threading import RLock
@@ -139,7 +140,7 @@ class EvaluationSession:
         elif settings["precision"]:
             rounds = SequentialDraws(learned, np.array(settings["drawn"]), settings["precision"])
         else:
-            options = {"rounds": settings["rounds"]}
+            options = {"rounds": settings["rounds"]} if _takes_rounds(self._method) else {}
             if settings["tasks"]:
                 options["strata"] = np.unique(tasks_of(self.source), return_inverse=True)[1]
             if settings["tasks"] == "mean":
@@ -548,6 +549,8 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
     for name, value in options.items():
         if why and value is not None:
             raise ValueError(f"{name} is {value!r}, but {why}; leave {name} out")
+    if rounds is not None and not _takes_rounds(METHODS[method]):
+        raise ValueError(f"rounds is {rounds!r}, but {method} has rounds of its own; leave it out")
     return {
         "method": method,
         "budget": None if budget is None else budget_items(budget, source.n_items),
@@ -556,6 +559,10 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         "tasks": tasks,
         "reference": reference,
     }
+
+
+def _takes_rounds(method):
+    return "rounds" in signature(method.start).parameters
 
 
 def _listed(values):

@@ -134,7 +134,7 @@ def test_measured_tables_need_no_key(tiny):
 def test_an_unknown_run_is_named():
     with pytest.raises(
         ValueError,
-        match="no run 'all'; there are protocol, mmlu_math, frontier, coverage, newest, models_2026",
+        match="no run 'all'; there are protocol, mmlu_math, frontier, coverage, newest,",
     ):
         runs.load("all")
 
