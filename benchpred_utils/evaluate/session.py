@@ -120,7 +120,7 @@ class EvaluationSession:
         self._fingerprint = _fingerprint(source)
         self._model = _model_of(source, self.reference)
         self._learned = self._model
-        if not self._in_rounds:
+        if self._method.learn is not METHODS[RECOMMENDED].learn:
             self._learned = self._method.learned(asarray(source.values), self._settings["budget"])
 
     def _begin(self, drawn):
