@@ -344,7 +344,8 @@ def drawn(design, row):
     """The items of one row of a design, as a session's."""
     items = design.items[row]
     one = copy(design)
-    one.g, one.q, one.items = (rows[row : row + 1] for rows in (design.g, design.q, design.items))
+    for name in ("g", "q", "items", "cell"):
+        setattr(one, name, getattr(design, name)[row : row + 1])
     return _Drawn([], design.q[row, items], design.q.shape[1], one), items
 
 
