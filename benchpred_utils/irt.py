@@ -23,6 +23,8 @@ DIMS = 10  # of the abilities (Polo et al. 2024)
 # at 1.
 RIDGE = 0.1
 
+LARGE = 1_000_000  # scores: beyond, abilities are fitted to some items, and items in blocks
+
 KNOTS = np.linspace([-3.0, 0.0], [3.0, 1.0], 5)  # of metabench's splines: ability, core mean
 
 
@@ -43,16 +45,37 @@ def fit_2pl(scores, dims=DIMS, tolerance=1e-6):
     all theta, a and b, the first sum over the scores that are not missing (NaN): a TwoPL.  SciPy's
     L-BFGS-B on the host, in one thread (rounding differs with their number), from the singular
     vectors of the residuals, until a step gains less than `tolerance` of the log posterior.
+    Of more than LARGE scores, the theta and the mean b are those of every k-th item, and given
+    these each item's a and b are the mode.
     """
     xp = array_module(scores)
     scores = to_numpy(scores)
+    some = scores[:, some_items(scores)]
     with threadpool_limits(1):
-        start = _start(scores, min(dims, *scores.shape))
+        start = _start(some, min(dims, *some.shape))
         found = scipy.optimize.minimize(
-            _objective, start.ravel(), (scores,), "L-BFGS-B", jac=True, tol=tolerance
+            _objective, start.ravel(), (some,), "L-BFGS-B", jac=True, tol=tolerance
         )
-    x = xp.asarray(found.x.reshape(start.shape))
-    return TwoPL(x[: len(scores), :-1], x[len(scores) :])
+    x = found.x.reshape(start.shape)
+    models = x[: len(scores)]
+    items = x[len(scores) :]
+    if some.shape != scores.shape:
+        offset = np.full((1, len(scores)), items[:, -1].mean())
+        blocks = [scores[:, block].T[None] for block in item_blocks(scores)]
+        items = np.concatenate([logistic_map(models[None], offset, s, 1.0)[0] for s in blocks])
+        items[:, -1] += offset[0, 0]
+    return TwoPL(xp.asarray(models[:, :-1]), xp.asarray(items))
+
+
+def some_items(scores):
+    """The items, as a slice: every k-th, so that about LARGE scores are left of (M, N)."""
+    return slice(None, None, -(-scores.size // LARGE))
+
+
+def item_blocks(scores):
+    """The items, as slices of the scores (M, N) that a processor's cache holds."""
+    size = -(-LARGE // (8 * len(scores)))
+    return [slice(first, first + size) for first in range(0, scores.shape[1], size)]
 
 
 def _start(scores, dims):
@@ -128,7 +151,9 @@ def logistic_map(x, offset, observed, ridge):
     for _ in range(200 if observed.shape[2] else 0):  # without scores, 0 is the minimum
         p = sigmoid(logits)
         hessian = ((p * (1 - p)) @ products).reshape(*beta.shape, k) + ridge * xp.eye(k)
-        gradient = (p - observed) @ x + ridge * beta
+        residuals = p - observed
+        residuals = xp.where(xp.isnan(residuals), 0.0, residuals)  # a gap says nothing
+        gradient = residuals @ x + ridge * beta
         step = xp.linalg.solve(hessian, gradient[..., None])[..., 0]
         change = step @ x.swapaxes(1, 2)
         d = abs(change).max(axis=-1, keepdims=True) + 1e-30

@@ -5,6 +5,7 @@ import pytest
 from cases import with_gaps
 from scipy.special import logit
 
+from benchpred_utils import irt
 from benchpred_utils.evaluate.session import ODDS
 from benchpred_utils.forecast import (
     COMPONENTS,
@@ -73,6 +74,20 @@ def test_a_missing_score_has_no_residual_and_its_twin_forecasts_what_the_2pl_exp
     best = vector[:, -5:] * size[-5:] @ vector[:, -5:].T
     assert model.x[:, 3:] @ model.x[:, 3:].T == pytest.approx(0.8**2 * best)
     assert np.isfinite(model.x).all() and np.isfinite(model.offset).all()
+
+
+def test_a_large_matrix_has_nearly_the_same_working_model(monkeypatch, rng):
+    theta, a, b = rng.normal(size=(60, 1)), rng.uniform(0.5, 2, 600), rng.normal(size=600)
+    scores = (rng.random((60, 600)) < sigmoid(a * theta + b)) * 1.0
+    whole = working_model(scores)
+    monkeypatch.setattr(irt, "LARGE", 60 * 300)
+    model = working_model(scores)
+    nothing = predict(whole, *NOTHING)
+    assert np.abs(predict(model, *NOTHING) - nothing).mean() < 0.02
+    residuals = whole.x[:, 3:], model.x[:, 3:]
+    assert all(np.isfinite(x).all() and x.shape == (600, COMPONENTS) for x in residuals)
+    scores[:] = 0
+    assert model.sources.any()  # its own copy
 
 
 # --- its misfit -----------------------------------------------------------------------------------

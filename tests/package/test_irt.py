@@ -126,6 +126,30 @@ def test_a_fit_with_gaps_is_that_of_the_scores_that_are_there(dims, rng):
     assert np.abs(probabilities(other) - p)[gaps].mean() > 1.5 * error[gaps].mean()
 
 
+@pytest.mark.parametrize("dims", [1, 3])
+def test_a_large_matrix_is_fitted_in_blocks_to_nearly_the_same(dims, monkeypatch, rng):
+    """The abilities to a third of the items, then each item at its mode, gaps or none."""
+    scores, p = simulated(60, 900, dims, 5)
+    scores[rng.random(scores.shape) < 0.1] = np.nan
+    whole = np.abs(probabilities(irt.fit_2pl(scores, dims)) - p).mean()
+    monkeypatch.setattr(irt, "LARGE", 60 * 300)
+    sizes = []
+    regressions = irt.logistic_map
+    monkeypatch.setattr(
+        irt, "logistic_map", lambda x, *more: sizes.append(more[1].size) or regressions(x, *more)
+    )
+    fit = irt.fit_2pl(scores, dims)
+    assert len(sizes) > 20 and max(sizes) <= 60 * 300 / 8 + 60
+    assert np.abs(probabilities(fit) - p).mean() < 1.15 * whole
+    some = irt.fit_2pl(scores[:, ::3], dims)
+    assert np.array_equal(fit.abilities, some.abilities)
+    mean = some.items[:, -1].mean()
+    slope = np.where(np.isnan(scores), 0, probabilities(fit) - scores)
+    slope = np.column_stack([slope.T @ fit.abilities, slope.sum(axis=0)])
+    prior = fit.items - np.append(np.zeros(dims), mean)
+    assert slope + prior == pytest.approx(0, abs=1e-5)
+
+
 def test_gaps_are_filled_with_what_the_fit_expects(rng):
     scores, _ = simulated(30, 40, 1, 3)
     assert irt.filled(scores) is scores
@@ -311,6 +335,15 @@ def test_the_logistic_regressions_are_scikit_learns(ridge, rng):
     for t, p in np.ndindex(2, 5):
         model = LogisticRegression(C=1 / ridge, fit_intercept=False, tol=1e-10, max_iter=10**4)
         assert beta[t, p] == pytest.approx(model.fit(x[t], observed[t, p]).coef_[0], abs=1e-5)
+
+
+def test_a_gap_says_nothing_to_a_logistic_regression(rng):
+    x = rng.normal(size=(1, 40, 2))
+    observed = rng.integers(0, 2, (1, 3, 40)).astype(float)
+    observed[0, :, 25:] = np.nan
+    beta = irt.logistic_map(x, np.zeros((1, 40)), observed, 0.5)
+    less = irt.logistic_map(x[:, :25], np.zeros((1, 25)), observed[..., :25], 0.5)
+    assert beta == pytest.approx(less, abs=1e-5)
 
 
 @pytest.mark.parametrize("scale", [5, 50])
