@@ -47,8 +47,6 @@ def test_single_pairs_are_not_sure(transfer):
 @pytest.mark.parametrize(
     ("name", "glued"),
     [
-        ("transfer_architectures", ["transfer-G", "transfer-dev-G", "transfer-fit-G"]),
-        ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
         ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
     ],
 )
@@ -63,6 +61,9 @@ def test_the_number_of_groups_is_said(name, glued):
     [
         ("evaluation_frontier", "($G$ = 11)", "assert models_too.groups.iloc[0] == 11"),
         ("mmlu_math", "($G = 8$)", "len(strong) == 8"),
+        ("transfer_architectures", "($G = 23$)", "assert G == 23"),
+        ("transfer_architectures", "($G = 6$)", "len(large) == 6"),
+        ("transfer_architectures", "($G = 18$ developers)", "assert len(everyone) == 18"),
     ],
 )
 def test_a_number_of_groups_that_is_written_out_is_held(chapter, words, held):
@@ -74,3 +75,22 @@ def test_the_intervals_over_targets_say_their_groups():
     math = runs.glued("mmlu_math")
     for questions in ("abstract_algebra", "mmlu_math"):
         assert re.search(r"\(G = \d+\)$", math[f"math-change-targets-{questions}"])
+
+
+def test_what_limitations_says_of_other_architectures_is_what_was_found(transfer):
+    text = pairs.source_path("limitations").read_text(encoding="utf-8")
+    assert "by 4% on average (95% interval over the models: 1 to 8%)" in text
+    assert [round(x) for x in numbers(transfer["transfer-across-aipw"])] == [-4, -8, -1]
+    assert -1.5 < numbers(transfer["transfer-own-aipw"])[0] < 0  # "hardly more"
+    assert numbers(transfer["transfer-dev-aipw"])[2] < numbers(transfer["transfer-across-aipw"])[0]
+
+
+def test_what_limitations_says_of_uneven_abilities_is_what_was_found():
+    uneven = runs.glued("uneven_abilities")
+    text = pairs.source_path("limitations").read_text(encoding="utf-8")
+    assert "a standard deviation of 0.87 on the logit scale, against 0.19 on MMLU" in text
+    assert numbers(uneven["uneven-tau-legalbench"])[0] == 0.87
+    assert numbers(uneven["uneven-tau-mmlu"])[0] == 0.19
+    for b in ("mmlu", "math", "legalbench"):  # "nearly halves"
+        gap = {how: numbers(uneven[f"uneven-gap-{b}-{how}"])[0] for how in ("equal", "effects")}
+        assert 0.5 < gap["effects"] / gap["equal"] < 0.6
