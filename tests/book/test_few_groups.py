@@ -49,7 +49,6 @@ def test_single_pairs_are_not_sure(transfer):
     [
         ("transfer_architectures", ["transfer-G", "transfer-dev-G", "transfer-fit-G"]),
         ("transfer_architectures", ["transfer-kind-G-experts", "transfer-kind-G-both"]),
-        ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
     ],
 )
 def test_the_number_of_groups_is_said(name, glued):
@@ -63,6 +62,9 @@ def test_the_number_of_groups_is_said(name, glued):
     [
         ("evaluation_frontier", "($G$ = 11)", "assert models_too.groups.iloc[0] == 11"),
         ("mmlu_math", "($G = 8$)", "len(strong) == 8"),
+        ("model_similarity", "($G = 34$, ", "frontier.cluster.nunique() == 34"),
+        ("model_similarity", "$G = 26$)", "below.cluster.nunique() == 26"),
+        ("model_similarity", "($G = 97$ units", "records.cluster.nunique() == 97"),
     ],
 )
 def test_a_number_of_groups_that_is_written_out_is_held(chapter, words, held):
