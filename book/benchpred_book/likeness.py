@@ -14,9 +14,13 @@ WARNED = ("random_sampling", "random_sampling_learn", "aipw", "aipw_cross_fitted
 
 
 def developers(models, benchmark):
-    """The developer of each model (a Series of names); LegalBench's have none: each is its own."""
-    known = models.map(bp.model_table("mmlu")["developer"])
-    return known.where(benchmark != "legalbench", "legalbench " + models)
+    """The developer of each model (R,) of one benchmark, or of each row's (R,): (R,).
+
+    LegalBench's models have no names: each is its own.
+    """
+    names = pd.Series(np.asarray(models))
+    known = names.map(bp.model_table("mmlu")["developer"])
+    return np.where(np.asarray(benchmark) == "legalbench", "legalbench " + names, known)
 
 
 def targets(benchmarks, models, n=50):

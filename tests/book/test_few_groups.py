@@ -65,6 +65,8 @@ def test_the_number_of_groups_is_said(name, glued):
         ("model_similarity", "($G = 34$, ", "frontier.cluster.nunique() == 34"),
         ("model_similarity", "$G = 26$)", "below.cluster.nunique() == 26"),
         ("model_similarity", "($G = 97$ units", "records.cluster.nunique() == 97"),
+        ("uneven_abilities", "($G = 31$)", "at.groups.iloc[0] == 31"),
+        ("uneven_abilities", ", $G = 7$)", "len(slopes) - 1 == 7"),
     ],
 )
 def test_a_number_of_groups_that_is_written_out_is_held(chapter, words, held):
