@@ -45,18 +45,6 @@ def test_single_pairs_are_not_sure(transfer):
 
 
 @pytest.mark.parametrize(
-    ("name", "glued"),
-    [
-        ("model_similarity", ["sim-three-main-G", "sim-G-trials", "sim-G-frontier"]),
-    ],
-)
-def test_the_number_of_groups_is_said(name, glued):
-    text = pairs.source_path(name).read_text(encoding="utf-8")
-    for one in glued:
-        assert re.search(rf"\$G\$ = \{{glue:text\}}`{one}`", text)
-
-
-@pytest.mark.parametrize(
     ("chapter", "words", "held"),
     [
         ("evaluation_frontier", "($G$ = 11)", "assert models_too.groups.iloc[0] == 11"),
@@ -64,6 +52,11 @@ def test_the_number_of_groups_is_said(name, glued):
         ("transfer_architectures", "($G = 23$)", "assert G == 23"),
         ("transfer_architectures", "($G = 6$)", "len(large) == 6"),
         ("transfer_architectures", "($G = 18$ developers)", "assert len(everyone) == 18"),
+        ("model_similarity", "($G = 34$, ", "frontier.cluster.nunique() == 34"),
+        ("model_similarity", "$G = 26$)", "below.cluster.nunique() == 26"),
+        ("model_similarity", "($G = 97$ units", "records.cluster.nunique() == 97"),
+        ("uneven_abilities", "($G = 31$)", "at.groups.iloc[0] == 31"),
+        ("uneven_abilities", ", $G = 7$)", "len(slopes) - 1 == 7"),
     ],
 )
 def test_a_number_of_groups_that_is_written_out_is_held(chapter, words, held):

@@ -216,6 +216,19 @@ def test_a_slider_moves_its_chart_and_stays_where_it_was_left(chrome, address):
         assert complaints == []
 
 
+def test_a_menu_moves_its_chart(chrome, address):
+    drawn = "document.querySelector('.benchpred-canvas svg').innerHTML"
+    page_of = f"{address}/notebooks/model_similarity.html"
+    with browser.open_page(chrome, page_of) as (page, complaints, _):
+        browser.wait_until_ready(page)
+        before = page.evaluate(drawn)
+        menu = page.locator(".benchpred-controls select")
+        assert menu.count() == 1 and menu.input_value() == "agreement, mean"
+        menu.select_option("kappa, mean")
+        page.wait_for_function(f"before => {drawn} !== before", arg=before, timeout=10_000)
+        assert complaints == []
+
+
 def test_without_javascript_the_pictures_are_seen(chrome, address, chart_page):
     with browser.open_page(chrome, f"{address}/{chart_page}", javascript=False) as (
         page,
