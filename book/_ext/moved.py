@@ -15,7 +15,10 @@ PAGE = """<!DOCTYPE html>
 <meta http-equiv="refresh" content="0; url={new}">
 <script>location.replace("{new}" + location.hash);</script>
 </head>
-<body><main><h1>This chapter has moved</h1><p>It is now part of <a href="{new}">another chapter</a>.</p></main></body>
+<body><main>
+<h1>This chapter has moved</h1>
+<p>It is now part of <a href="{new}">another chapter</a>.</p>
+</main></body>
 </html>
 """
 
