@@ -11,6 +11,8 @@ import pytest
 from benchpred_book import repository
 from benchpred_book.build import pairs
 
+from benchpred_utils.evaluate.advice import items_for
+
 pytestmark = pytest.mark.browser  # `make pages`, after `make book` or `make html`
 PHONE, DESK = 390, 1280
 MATHJAX, VEGA = "_static/mathjax/tex-mml-chtml.js", "_static/vega-bundle.js"
@@ -226,6 +228,31 @@ def test_a_menu_moves_its_chart(chrome, address):
         assert menu.count() == 1 and menu.input_value() == "agreement, mean"
         menu.select_option("kappa, mean")
         page.wait_for_function(f"before => {drawn} !== before", arg=before, timeout=10_000)
+        assert complaints == []
+
+
+def test_the_calculator_gives_the_number_of_items(chrome, address):
+    written = "document.querySelector('.benchpred-canvas svg').textContent"
+    with browser.open_page(chrome, f"{address}/notebooks/how_many_items.html") as (page, *_):
+        browser.wait_until_ready(page)
+        sliders = page.locator(".benchpred-controls input").all()
+        start = [float(slider.input_value()) for slider in sliders]
+        for case in (start, [450, 0.95, 3, 2.1], [5000, 0.5, 1.5, 1]):
+            for slider, value in zip(sliders, case):
+                slider.fill(f"{value:g}")
+            size, accuracy, points, worth = case
+            for ess in (1, worth):
+                n = items_for(points / 100, int(size), accuracy, ess)
+                page.wait_for_function(f"() => {written}.includes(': {n:,} items')", timeout=10_000)
+
+
+def test_the_address_of_a_chapter_that_is_gone_leads_to_the_new_one(chrome, address):
+    with browser.open_page(chrome, f"{address}/notebooks/twenty_percent.html#ex-twenty-2") as (
+        page,
+        complaints,
+        _,
+    ):
+        page.wait_for_url("**/how_many_items.html#ex-twenty-2", timeout=10_000)
         assert complaints == []
 
 
