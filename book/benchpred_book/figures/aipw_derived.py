@@ -93,15 +93,15 @@ def bias(table):
         legend=alt.Legend(title="prediction fitted", orient="top"),
         scale=alt.Scale(domain=kinds, range=colors),
     )
-    shapes = alt.Scale(domain=kinds, range=["circle", "square"])
+    shape = alt.Shape("g fitted:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]))
     base = alt.Chart(table.assign(low=low, high=high, x=table["n"] * side)).encode(
         x=alt.X("x:Q", scale=log, axis=sizes, title="items in the core set, n"),
         color=color,
-        shape=alt.Shape("g fitted:N", scale=shapes),
     )
     bars = base.mark_rule().encode(y=alt.Y("low:Q", title="bias (points)"), y2="high:Q")
     tooltip = ["g fitted", "n", alt.Tooltip("bias:Q", format=".2f")]
-    points = base.mark_point(filled=True, size=60, opacity=1).encode(y="bias:Q", tooltip=tooltip)
+    points = base.mark_point(filled=True, size=60, opacity=1)
+    points = points.encode(y="bias:Q", shape=shape, tooltip=tooltip)
     return (_rules("y", 0) + bars + points).properties(
         width=470,
         height=230,
