@@ -26,6 +26,7 @@ __all__ = [
     "family",
     "family_scale",
     "label",
+    "mean_dots",
     "method_dots",
     "method_scale",
     "styles",
@@ -226,6 +227,32 @@ def _heat_families(rows):
     style = {"align": "left", "baseline": "bottom", "dy": 8, "fontStyle": "italic"}
     text = alt.Chart(names).mark_text(tooltip=False, **style)
     return text.encode(x=alt.value(2), y="row:N", text="row:N")
+
+
+# --- means with intervals -------------------------------------------------------------------------
+
+
+def mean_dots(table, order, title, single=None, color=None):
+    """A row of dots with their 95% intervals for each name in `order`, and a rule at zero.
+
+    `table` has the columns row, value and half (the half-width). `single`, with row, value and
+    benchmark, are small grey dots beside; `color` is a channel of a further column, whose values
+    stand beneath each other.
+    """
+    ends = table.assign(low=table["value"] - table["half"], high=table["value"] + table["half"])
+    y = alt.Y("row:N", title=None, sort=order, axis=alt.Axis(labelLimit=300))
+    x = alt.X("value:Q", title=title)
+    tooltip = ["row", alt.Tooltip("value:Q", format="+.1f"), alt.Tooltip("half:Q", format=".1f")]
+    base = alt.Chart(ends).encode(y=y)
+    if color is not None:
+        base = base.encode(color=color, yOffset=alt.YOffset(color.shorthand, sort=color.sort))
+    layers = [alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=NEUTRAL).encode(x=x)]
+    if single is not None:
+        dots = alt.Chart(single).mark_point(size=25, color=NEUTRAL, opacity=0.8)
+        layers.append(dots.encode(x=x, y=y, tooltip=["row", "benchmark", tooltip[1]]))
+    layers.append(base.mark_rule(strokeWidth=2, color=PALETTE[0]).encode(x="low:Q", x2="high:Q"))
+    layers.append(base.mark_point(size=60, opacity=1).encode(x=x, tooltip=tooltip))
+    return alt.layer(*layers)
 
 
 # --- small multiples ------------------------------------------------------------------------------
