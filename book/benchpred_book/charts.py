@@ -245,7 +245,7 @@ def mean_dots(table, order, title, single=None, color=None):
     tooltip = ["row", alt.Tooltip("value:Q", format="+.1f"), alt.Tooltip("half:Q", format=".1f")]
     base = alt.Chart(ends).encode(y=y)
     if color is not None:
-        base = base.encode(color=color, yOffset=alt.YOffset(color.shorthand, sort=color.sort))
+        base = base.encode(color=color, yOffset=alt.YOffset(color["shorthand"], sort=color["sort"]))
     layers = [alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=NEUTRAL).encode(x=x)]
     if single is not None:
         dots = alt.Chart(single).mark_point(size=25, color=NEUTRAL, opacity=0.8)

@@ -267,3 +267,17 @@ def test_the_heat_table_takes_other_benchmarks_and_no_mean():
     cells = next(iter(spec["datasets"].values()))
     assert {row["column"] for row in cells} == {"MMLU math", "MATH"} and len(cells) == 6
     assert [row["significant"] for row in cells] == [False, True, False] * 2
+
+
+# Means with intervals
+
+
+@pytest.mark.parametrize("color", [None, alt.Color("split:N", sort=["near", "far"])])
+def test_means_are_drawn_with_their_intervals(color):
+    rows = [("a", "near", -2.0, 1.0), ("b", "far", 3.0, 0.5)]
+    table = pd.DataFrame(rows, columns=["row", "split", "value", "half"])
+    spec = charts.mean_dots(table, ["a", "b"], "change (%)", color=color).to_dict()
+    data = spec["datasets"].values() if "datasets" in spec else []
+    drawn = [row for rows in data for row in rows if "low" in row]
+    assert {(row["low"], row["high"]) for row in drawn} >= {(-3.0, -1.0), (2.5, 3.5)}
+    assert ("yOffset" in json.dumps(spec)) == (color is not None)
