@@ -104,6 +104,34 @@ def altered(model, features=8, beta=1, gamma=1, twins=True):
     return WorkingModel(x[:, :features], model.offset, model.sources if twins else ())
 
 
+def variants(own_rate=1e-12):
+    """Changed parts and settings, {label: (changes of the model, options)}; first, as it is."""
+    found = {
+        "as it is": ({}, {}),
+        "no components": ({"features": 3}, {}),
+        "no twins": ({"twins": False}, {}),
+        "no own rate": ({}, {"own_rate": own_rate}),
+        "narrow prior": ({"beta": 0.4, "gamma": 0.2}, {}),
+        "wide prior": ({"beta": 2, "gamma": 2}, {}),
+    }
+    for k in (1, 2, 5, 10, 40):
+        found[f"{k} round{'s' * (k > 1)}"] = ({}, {"rounds": k})
+    for floor in (0.02, 0.1, 0.2):
+        found[f"floor {floor}"] = ({}, {"floor": floor})
+    return found
+
+
+def settings(frontier, n, trials=3):
+    """{label: {benchmark: changes of the standard error}} of every second target (P, N)."""
+    tried = {}
+    for b, (source, target) in frontier.items():
+        model = working_model(source)
+        for label, (part, options) in variants().items():
+            found = measured(altered(model, **part), target[::2], trials, n, **options)
+            tried.setdefault(label, {})[b] = found
+    return tried
+
+
 # --- sources that mislead -------------------------------------------------------------------------
 
 
@@ -157,6 +185,25 @@ def bound(model, target, n):
     n_items = target.shape[1]
     rho = n / n_items * np.mean([np.bincount(row).max() for row in rounds.cell])
     return 100 * np.sqrt(rho * (n_items - 1) / (n_items - n)) - 100
+
+
+def trust(whole, weak, best, weights, n):
+    """The changes of the standard error with each prior weight of the own rate.
+
+    {(kind, weight): changes}: the `best` sources as targets of the `weak` ones, the same with weak
+    ones whose items are permuted, and specialists as targets of the `whole` sources.
+    """
+    kinds = {
+        "held out": ([working_model(weak)], best, 4),
+        "shuffled": (permuted(weak, 4, seed=1), best, 1),
+        "specialist": ([working_model(whole)], specialists(whole, 5, seed=1), 4),
+    }
+    found = {}
+    for kind, (models, target, trials) in kinds.items():
+        for w in weights:
+            parts = [measured(model, target, trials, n, own_rate=w) for model in models]
+            found[kind, w] = np.concatenate(parts)
+    return found
 
 
 # --- the picture of one draw ----------------------------------------------------------------------

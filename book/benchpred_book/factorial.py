@@ -41,6 +41,41 @@ ESTIMATORS = {  # a fit gets 1 over this number of the trials
     "own g": 1,
     "imputation": 2,
 }
+IDEAS = {  # what is compared: new and old, each a design and an estimator
+    "draw in order of difficulty": (
+        ("systematic by difficulty", "none"),
+        ("simple random", "none"),
+    ),
+    "draw spread over components": (("local pivotal", "none"), ("simple random", "none")),
+    "draw balanced on components": (("cube", "none"), ("simple random", "none")),
+    "Neyman, not proportional strata": (
+        ("strata, Neyman", "none"),
+        ("strata, proportional", "none"),
+    ),
+    "ridge on a random draw": (("simple random", "ridge"), ("simple random", "none")),
+    "working model, not ridge": (("simple random", "working model"), ("simple random", "ridge")),
+    "working model on an ordered draw": (
+        ("systematic by difficulty", "working model"),
+        ("systematic by difficulty", "none"),
+    ),
+    "unequal probabilities, ordered": (
+        ("unequal, systematic", "none"),
+        ("systematic by difficulty", "none"),
+    ),
+    "unequal probabilities, prior g": (
+        ("unequal, conditional Poisson", "prior g"),
+        ("simple random", "prior g"),
+    ),
+    "and in order of difficulty": (
+        ("unequal, systematic", "prior g"),
+        ("unequal, conditional Poisson", "prior g"),
+    ),
+    "and two phases": (("two phases", "own g"), ("unequal, systematic", "prior g")),
+    "or sequential stratification": (
+        ("sequential stratification", "own g"),
+        ("unequal, systematic", "prior g"),
+    ),
+}
 
 # --- what the sources say -------------------------------------------------------------------------
 

@@ -78,3 +78,20 @@ def test_one_draw_is_shown_with_all_its_cells(scores, rng):
     assert (cells.used.nunique() == 1).all()  # the cells of the picture are those of the draw
     assert (cells.drawn.sum() == cells.used.first()).all()  # one item from each that is used
     assert shown.groupby("round").cell.nunique().tolist() == [8, 6, 3]
+
+
+def test_settings_are_tried_on_the_same_targets(scores):
+    source, target = scores
+    tried = design_trials.settings({"a": (source, target)}, n)
+    assert set(tried) == set(design_trials.variants()) and "as it is" in tried
+    same = design_trials.measured(working_model(source), target[::2], 3, n)
+    assert np.allclose(tried["as it is"]["a"], same)
+
+
+def test_trust_is_measured_with_the_sources_alone(scores):
+    source, _ = scores
+    order = np.argsort(source.mean(axis=1))
+    weak, best = source[order[:8]], source[order[8:]]
+    found = design_trials.trust(source, weak, best, (0.01, 0.2), n)
+    assert {kind for kind, _ in found} == {"held out", "shuffled", "specialist"}
+    assert found["shuffled", 0.2].mean() < found["shuffled", 0.01].mean()
