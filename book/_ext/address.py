@@ -27,14 +27,19 @@ def add_buttons(app, config) -> None:
 
 
 def add_plain_copies(app, pagename, templatename, context, doctree) -> None:
-    """Add buttons that lead to the plain copy of a chapter, for what reads no MyST."""
-    address = repository.address() or ""
-    groups = {group["label"]: group for group in context.get("header_buttons", [])}
-    if "launch-buttons" not in groups or not address.startswith(GITHUB):
+    """Let the launch buttons lead to the plain copy of a chapter: no viewer reads all of MyST."""
+    groups = {group.get("label"): group for group in context.get("header_buttons", [])}
+    if "launch-buttons" not in groups:
+        return
+    buttons = groups["launch-buttons"]["buttons"]
+    for button in buttons:  # Binder's: its copies are made by postBuild
+        button["url"] = button["url"].replace("/tree/notebooks/", f"/tree/_build/{FOLDER}/")
+    address = repository.address()
+    if not address.startswith(GITHUB):
         return
     copy = f"{address.removeprefix(GITHUB)}/blob/{FOLDER}/{Path(pagename).name}.ipynb"
     colab = "https://colab.research.google.com/github/"
-    groups["launch-buttons"]["buttons"] += [
+    buttons += [
         link("Colab", "Launch on Colab", "_static/images/logo_colab.png", colab + copy),
         link("GitHub", "Read on GitHub", "fab fa-github", GITHUB + copy),
     ]
