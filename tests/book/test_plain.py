@@ -166,8 +166,9 @@ def test_a_link_leads_to_the_published_page_and_is_a_word_without_one():
 
 
 def test_signs_are_no_markup_and_formulas_stay():
-    line = paragraph(text("$5 for a*b [c] "), nodes.math("", r"x_1^*"), nodes.literal("", "a`b"))
-    assert writer().blocks(line) == [r"\$5 for a\*b \[c] $x_1^*$``a`b``".replace("[c]", r"[c\]")]
+    words = text("$5 for a*b [c](d) [e] ")
+    line = paragraph(words, nodes.math("", r"x_1^*"), nodes.literal("", "a`b"))
+    assert writer().blocks(line) == [r"\$5 for a\*b [c\](d) [e] $x_1^*$``a`b``"]
 
 
 def test_an_equation_is_one_line_with_its_number():

@@ -19,7 +19,7 @@ from ..stored_charts import OUTPUT_KEY
 
 FOLDER = "plain"  # of the copies, in _build; and the branch on which they are published
 LINES_A_CELL = 10_000  # myst-nb counts the lines of cell i from 10,000 (i + 1)
-MARKUP = re.compile(r"([\\`*_\[\]<$])")
+MARKUP = re.compile(r"([\\`*_<$]|\](?=[(:]))")  # "\\[" would begin a formula in some viewers
 HREF = re.compile(r' href="([^"]*)"')
 FORMULA = re.compile(r"(?<!\\)\$[^$]+\$")
 MARKS = {nodes.strong: "**", nodes.emphasis: "*"}
