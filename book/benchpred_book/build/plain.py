@@ -89,6 +89,13 @@ class Writer:
         title = self.children(head_of(node)).strip()
         return f"**{name[:1].upper()}{name[1:]}** {title}" if name else f"**{title}**"
 
+    def title(self, section) -> str:
+        """The title of a section, with its number where the book numbers them."""
+        known = self.numbers.get("section", {})
+        number = known.get(f"#{section['ids'][0]}", known.get(""))  # "" is the page's own
+        words = self.children(head_of(section))
+        return f"{'.'.join(map(str, number))}. {words}" if number else words
+
     def blocks(self, node) -> list[str]:
         """A block, as a text for each of its paragraphs."""
         if isinstance(node, UNSEEN):
@@ -185,7 +192,7 @@ def spread(node, writer: Writer, texts, last=0, depth=0) -> int:
             continue
         last = cell_of(child, last)
         if isinstance(child, nodes.section) and head_of(child):
-            texts[last].append(f"#{'#' * depth} {writer.children(head_of(child))}")
+            texts[last].append(f"#{'#' * depth} {writer.title(child)}")
             last = spread(child, writer, texts, last, depth + 1)
         elif isinstance(child, nodes.section) or holds_code(child):
             texts[last] += [writer.head(child)] if head_of(child) else []
@@ -250,9 +257,8 @@ def png(svg: str) -> tuple[str, int]:
     opening = re.match(r"<svg [^>]*>", svg)[0]
     white = f'{opening}<rect width="100%" height="100%" fill="white"/>'
     drawn = vl_convert.svg_to_png(svg.replace(opening, white, 1), scale=SCALE)
-    return base64.b64encode(drawn).decode(), round(
-        float(re.search(r'width="([\d.]+)"', opening)[1])
-    )
+    width = float(re.search(r'width="([\d.]+)"', opening)[1])
+    return base64.b64encode(drawn).decode(), round(width)
 
 
 def write_copy(app, doctree, name: str) -> None:
@@ -260,10 +266,11 @@ def write_copy(app, doctree, name: str) -> None:
     if not name.startswith("notebooks/"):
         return
     pages = repository.pages()
-    kind_of = app.env.get_domain("std").get_enumerable_node_type
-    numbers = app.env.toc_fignumbers.get(name, {})
+    env = app.env
+    numbers = env.toc_fignumbers.get(name, {}) | {"section": env.toc_secnumbers.get(name, {})}
+    kind_of = env.get_domain("std").get_enumerable_node_type
     writer = Writer(app.config.numfig_format, kind_of, numbers, pages and f"{pages}{name}.html")
-    notebook = nbformat.read(app.env.doc2path(name), as_version=4)
+    notebook = nbformat.read(env.doc2path(name), as_version=4)
     texts = [[] for _ in notebook.cells]
     spread(doctree, writer, texts)
     path = Path(app.outdir).parent / FOLDER / f"{Path(name).name}.ipynb"
