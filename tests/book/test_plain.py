@@ -183,6 +183,14 @@ def test_a_block_with_a_title_is_set_apart_and_a_list_in_it_stays_a_list():
     assert writer().blocks(box) == ["> **Note**\n>\n> - one\n> - two"]
 
 
+def test_a_title_has_its_number_where_titles_are_numbered():
+    part = nodes.section("", nodes.title("", "Part"), ids=["part"])
+    known = {"": (3,), "#part": (3, 1)}
+    assert plain.Writer({}, None, {"section": known}, None).title(part) == "3.1. Part"
+    known["#part"] = None
+    assert plain.Writer({}, None, {"section": known}, None).title(part) == "Part"
+
+
 def test_no_bar_within_a_table_begins_a_cell():
     cells = [paragraph(nodes.math("", "|a|")), paragraph(text("b | c"))]
     row = nodes.row("", *[nodes.entry("", cell) for cell in cells])
