@@ -141,7 +141,11 @@ def test_the_buttons_are_those_of_the_building_repository(book):
     address = repository.address()
     if address:
         owner = address.split("/", 3)[3]
-        assert f"https://mybinder.org/v2/gh/{owner}/{repository.commit()}" in page
+        binder = f"https://mybinder.org/v2/gh/{owner}/{repository.commit()}?urlpath=lab/tree/"
+        assert f"{binder}_build/plain/index.ipynb" in page
+        copy = f"{owner}/blob/plain/index.ipynb"
+        for place in ("https://colab.research.google.com/github/", "https://github.com/"):
+            assert (place + copy in page) == address.startswith("https://github.com/")
     else:
         assert "mybinder.org" not in page and "issues/new" not in page
 
