@@ -1,0 +1,221 @@
+"""The book's style: visible code is short, outputs are for readers, chapters and book have limits.
+
+`python tests/book/test_style.py` prints the sizes of all chapters.
+"""
+
+import ast
+import re
+from functools import cache
+from typing import NamedTuple
+
+import nbformat
+import pytest
+from benchpred_book import repository
+from benchpred_book.build import pairs
+from benchpred_book.stored_charts import OUTPUT_KEY
+from test_chapters import stored
+from test_lessons import core_chapters
+
+CHAPTERS = pairs.chapter_names()
+COLUMNS, LINES = 80, 20  # of a visible cell
+ROWS = 8  # of a table of a core chapter
+HIDDEN = {"remove-cell", "remove-input", "hide-input", "hide-cell"}
+UNSEEN = {"remove-cell", "remove-output", "remove_output"}
+
+
+class Size(NamedTuple):
+    words: int  # of prose, without code, formulas, roles and directives
+    visible: int  # lines of code that are seen without unfolding
+    code: int  # all lines of code
+    figures: int
+    tables: int
+
+
+CORE = Size(words=2200, visible=170, code=10_000, figures=5, tables=4)
+BOOK = {"words": 45_000, "code": 5_500}
+
+
+def is_visible(cell) -> bool:
+    return cell.cell_type == "code" and not HIDDEN & set(cell.metadata.get("tags", []))
+
+
+def seen_outputs(notebook) -> list:
+    return [
+        output
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not UNSEEN & set(cell.metadata.get("tags", []))
+        for output in cell.outputs
+    ]
+
+
+def full_lines(source: str) -> list[str]:
+    return [line for line in source.splitlines() if line.strip()]
+
+
+def words_of(markdown: str) -> int:
+    """The words of prose."""
+    text = re.sub(r"\$\$.*?\$\$( \(.*?\))?", "", markdown, flags=re.DOTALL)
+    text = re.sub(r"^\s*[`:]{3,}.*$|^:.*$|^\(.*\)=$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\$[^$]*\$", "X", text)
+    text = re.sub(r"\{cite\}`[^`]*`", "", text)
+    text = re.sub(r"\{[\w:]+\}`[^`<]*(<[^`]*>)?`", "X", text)
+    return len(re.findall(r"[A-Za-z][A-Za-z'’-]*", text))
+
+
+def tables_of(notebook) -> list[int]:
+    """The rows of each table that is seen: of outputs, and of the text."""
+    shown = [output.get("data", {}).get("text/html", "") for output in seen_outputs(notebook)]
+    bodies = [part for text in shown for part in re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL)]
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    written = [
+        table for text in prose for table in re.findall(r"^\|[-|: ]+\|\n((?:\|.*\n?)*)", text, re.M)
+    ]
+    return [body.count("<tr") for body in bodies] + [len(full_lines(table)) for table in written]
+
+
+def size_of(notebook) -> Size:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return Size(
+        words=sum(map(words_of, prose)),
+        visible=sum(len(full_lines(cell.source)) for cell in code if is_visible(cell)),
+        code=sum(len(full_lines(cell.source)) for cell in code),
+        figures=sum(OUTPUT_KEY in output.get("metadata", {}) for output in seen_outputs(notebook)),
+        tables=len(tables_of(notebook)),
+    )
+
+
+@cache
+def size(name: str) -> Size:
+    return size_of(stored(name))
+
+
+def too_wide(notebook) -> list[str]:
+    """The visible lines of code that run off the page."""
+    visible = [cell for cell in notebook.cells if is_visible(cell)]
+    return [line for cell in visible for line in cell.source.splitlines() if len(line) > COLUMNS]
+
+
+def too_long(notebook) -> list[str]:
+    """The visible cells that are no longer seen at a glance, by their first lines."""
+    visible = [cell.source for cell in notebook.cells if is_visible(cell)]
+    return [source.splitlines()[0] for source in visible if len(source.splitlines()) > LINES]
+
+
+RAW = re.compile(r"\bnp\.\w+\(|\barray\(|\bdtype:|\d\.\d{9,}")
+
+
+def is_literal(text: str) -> bool:
+    """Whether a text is a number, tuple, list or other literal of Python."""
+    try:
+        ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def raw_outputs(notebook) -> list[str]:
+    """The outputs that are for a programmer: reprs, bare tuples and numbers, numbers unrounded."""
+    found = []
+    for output in seen_outputs(notebook):
+        if output.output_type == "stream":
+            found += [line for line in output.text.splitlines() if RAW.search(line)]
+        elif set(output.get("data", {})) == {"text/plain"}:
+            text = output.data["text/plain"]
+            found += [text] if RAW.search(text) or is_literal(text) else []
+    return found
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_visible_code_fits_the_page(name):
+    assert too_wide(stored(name)) == []
+    assert too_long(stored(name)) == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_outputs_are_for_readers(name):
+    assert raw_outputs(stored(name)) == []
+
+
+@pytest.mark.parametrize("name", core_chapters())
+def test_a_core_chapter_keeps_its_limits(name):
+    over = {
+        what: (found, limit)
+        for what, found, limit in zip(Size._fields, size(name), CORE, strict=True)
+        if found > limit
+    }
+    assert over == {}, "what is found, and the limit"
+
+
+@pytest.mark.parametrize("name", core_chapters())
+def test_the_tables_of_a_core_chapter_are_short(name):
+    assert [rows for rows in tables_of(stored(name)) if rows > ROWS] == []
+
+
+def test_the_book_keeps_its_limits():
+    pages = [*map(size, CHAPTERS)]
+    words = sum(page.words for page in pages) + words_of(read_quizzes())
+    assert words <= BOOK["words"]
+    assert sum(page.code for page in pages) <= BOOK["code"]
+
+
+def read_quizzes() -> str:
+    path = repository.root() / "book/pages/quizzes.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+# Negative controls: what the tests above must find.
+
+
+def small(source="a = 1", tags=(), outputs=(), prose="Two words."):
+    """A notebook with a text and a cell, as if it had been executed."""
+    code = nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})
+    code.outputs = [nbformat.from_dict(output) for output in outputs]
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(prose), code])
+
+
+def shown(text, **more):
+    data = {"text/plain": text, **more}
+    result = {"output_type": "execute_result", "execution_count": 1, "metadata": {}}
+    return result | {"data": data}
+
+
+def test_code_that_runs_off_the_page_is_found():
+    wide, long = "a = " + 90 * "1", "\n".join(21 * ["a = 1"])
+    assert too_wide(small(wide)) == [wide] and too_long(small(wide)) == []
+    assert too_long(small(long)) == ["a = 1"] and too_wide(small(long)) == []
+    for tag in HIDDEN:
+        assert too_wide(small(wide, [tag])) == too_long(small(long, [tag])) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["np.float64(0.5)", "(1, 2)", "29.3333333333", "25920", "'3.2e+08'", "E(value=0.123456789012)"]
+    + ["array([1, 2])", "a    1\nb    2\ndtype: int64"],
+)
+def test_a_raw_output_is_found(text):
+    assert raw_outputs(small(outputs=[shown(text)])) == [text]
+    assert raw_outputs(small(outputs=[shown(text)], tags=["remove-cell"])) == []
+    printed = {"output_type": "stream", "name": "stdout", "text": f"it is {text}\n"}
+    assert bool(raw_outputs(small(outputs=[printed]))) == bool(RAW.search(text))
+
+
+def test_a_table_and_a_printed_sentence_are_no_raw_outputs():
+    table = shown("a\n1", **{"text/html": "<table><tbody><tr></tr></tbody></table>"})
+    printed = {"output_type": "stream", "name": "stdout", "text": "0.726 [0.596, 0.826]\n"}
+    assert raw_outputs(small(outputs=[table, printed])) == []
+
+
+def test_sizes_are_counted():
+    table = shown("a\n1", **{"text/html": "<table><tbody><tr></tr><tr></tr></tbody></table>"})
+    prose = "Four {term}`words <word>` are\n$$x$$\nhere.\n\n| a | b |\n|---|---|\n| c | d |\n"
+    notebook = small("a = 1\n\nb = 2", outputs=[table], prose=prose)
+    assert size_of(notebook) == Size(words=8, visible=2, code=2, figures=0, tables=2)
+    assert tables_of(notebook) == [2, 1]
+    assert size_of(small("a = 1", ["hide-input"])).visible == 0
+
+
+if __name__ == "__main__":
+    print(f"{'':24}", *(f"{what:>8}" for what in Size._fields))
+    for chapter in CHAPTERS:
+        print(f"{chapter:24}", *(f"{number:8}" for number in size(chapter)))
