@@ -5,6 +5,7 @@
 
 import ast
 import re
+import unicodedata
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from benchpred_book import repository
 from benchpred_book.build import pairs
 from benchpred_book.stored_charts import OUTPUT_KEY
 from test_chapters import stored
-from test_lessons import core_chapters
+from test_lessons import END, START, core_chapters
 
 CHAPTERS = pairs.chapter_names()
 COLUMNS, LINES = 80, 20  # of a visible cell
@@ -27,7 +28,7 @@ class Size(NamedTuple):
     words: int  # of prose, without code, formulas, roles and directives
     visible: int  # lines of code that are seen without unfolding
     code: int  # all lines of code
-    figures: int
+    figures: int  # outside solutions
     tables: int
 
 
@@ -48,6 +49,18 @@ def seen_outputs(notebook) -> list:
     ]
 
 
+def outside_solutions(notebook):
+    """The notebook without its solutions, which are folded away."""
+    kept, is_solution = [], False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            is_solution = is_solution or bool(START.search(cell.source))
+            is_solution = is_solution and not END.search(cell.source)
+        if not is_solution:
+            kept.append(cell)
+    return notebook | {"cells": kept}
+
+
 def full_lines(source: str) -> list[str]:
     return [line for line in source.splitlines() if line.strip()]
 
@@ -63,7 +76,8 @@ def words_of(markdown: str) -> int:
 
 
 def tables_of(notebook) -> list[int]:
-    """The rows of each table that is seen: of outputs, and of the text."""
+    """The rows of each table, of outputs and of the text, that is seen outside solutions."""
+    notebook = outside_solutions(notebook)
     shown = [output.get("data", {}).get("text/html", "") for output in seen_outputs(notebook)]
     bodies = [part for text in shown for part in re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL)]
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
@@ -76,11 +90,12 @@ def tables_of(notebook) -> list[int]:
 def size_of(notebook) -> Size:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    outside = seen_outputs(outside_solutions(notebook))
     return Size(
         words=sum(map(words_of, prose)),
         visible=sum(len(full_lines(cell.source)) for cell in code if is_visible(cell)),
         code=sum(len(full_lines(cell.source)) for cell in code),
-        figures=sum(OUTPUT_KEY in output.get("metadata", {}) for output in seen_outputs(notebook)),
+        figures=sum(OUTPUT_KEY in output.get("metadata", {}) for output in outside),
         tables=len(tables_of(notebook)),
     )
 
@@ -90,10 +105,16 @@ def size(name: str) -> Size:
     return size_of(stored(name))
 
 
+def columns(line: str) -> int:
+    """The width of a line: a Chinese character is as wide as two letters."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in line)
+
+
 def too_wide(notebook) -> list[str]:
     """The visible lines of code that run off the page."""
     visible = [cell for cell in notebook.cells if is_visible(cell)]
-    return [line for cell in visible for line in cell.source.splitlines() if len(line) > COLUMNS]
+    lines = [line for cell in visible for line in cell.source.splitlines()]
+    return [line for line in lines if columns(line) > COLUMNS]
 
 
 def too_long(notebook) -> list[str]:
@@ -183,6 +204,7 @@ def shown(text, **more):
 def test_code_that_runs_off_the_page_is_found():
     wide, long = "a = " + 90 * "1", "\n".join(21 * ["a = 1"])
     assert too_wide(small(wide)) == [wide] and too_long(small(wide)) == []
+    assert too_wide(small(f"# {30 * '题'}")) == [] != too_wide(small(f"# {40 * '题'}"))
     assert too_long(small(long)) == ["a = 1"] and too_wide(small(long)) == []
     for tag in HIDDEN:
         assert too_wide(small(wide, [tag])) == too_long(small(long, [tag])) == []
@@ -213,6 +235,12 @@ def test_sizes_are_counted():
     assert size_of(notebook) == Size(words=8, visible=2, code=2, figures=0, tables=2)
     assert tables_of(notebook) == [2, 1]
     assert size_of(small("a = 1", ["hide-input"])).visible == 0
+    start, end = "```{solution-start} ex-a-1", "```{solution-end}\n```"
+    solved = small(outputs=[table], prose=start)
+    solved.cells.append(nbformat.v4.new_markdown_cell(end))
+    assert tables_of(solved) == []
+    solved.cells += notebook.cells
+    assert tables_of(solved) == [2, 1]
 
 
 if __name__ == "__main__":
