@@ -58,7 +58,7 @@ def outside_solutions(notebook):
             is_solution = is_solution and not END.search(cell.source)
         if not is_solution:
             kept.append(cell)
-    return notebook | {"cells": kept}
+    return nbformat.from_dict(notebook | {"cells": kept})
 
 
 def full_lines(source: str) -> list[str]:
