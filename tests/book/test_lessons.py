@@ -253,6 +253,49 @@ def test_every_term_that_a_chapter_points_to_is_explained():
     assert {term for term in used if term.lower() not in known} == set()
 
 
+def page(name: str) -> str:
+    return (repository.root() / f"book/pages/{name}.md").read_text(encoding="utf-8")
+
+
+def not_explained(entries: dict[str, list[str]], text_of_label) -> list[str]:
+    """The terms that an entry sends a reader to a chapter for which does not use them."""
+    lost = []
+    for term, labels in entries.items():
+        stems = [word[:6].lower() for word in re.findall(r"[\w-]{4,}", term)]
+        for label in labels:
+            lost += [term] if any(s not in text_of_label(label).lower() for s in stems) else []
+    return lost
+
+
+def text_at(label: str) -> str:
+    return text_of(page_of_labels()[label])
+
+
+def test_an_entry_of_the_glossary_points_to_a_chapter_that_uses_the_term():
+    blocks = page("glossary").split("```{glossary}\n")[1].split("\n\n")
+    entries = {block.splitlines()[0]: POINTER.findall(block) for block in blocks}
+    assert not_explained(entries, text_at) == []
+
+
+def test_a_letter_of_one_chapter_is_used_there():
+    """Each symbol of a row of the notation that names chapters stands in one of them."""
+    rows = [row.split("|") for row in page("notation").splitlines() if POINTER.search(row)]
+    rows = [row for row in rows if len(row) > 4]
+    assert rows
+    for row in rows:
+        texts = [re.sub(r"\s", "", text_at(label)) for label in POINTER.findall(row[4])]
+        symbols = [re.sub(r"\s", "", symbol) for symbol in re.findall(r"\$([^$]+)\$", row[1])]
+        unused = [symbol for symbol in symbols if not any(symbol in text for text in texts)]
+        assert unused == [], row[4]
+
+
+def test_an_entry_that_points_to_the_wrong_chapter_is_found():
+    entries = {"balanced sampling": ["chapter-a"], "AIPW": ["chapter-a", "chapter-b"]}
+    texts = {"chapter-a": "AIPW, sampling in balance", "chapter-b": "nothing"}
+    assert not_explained(entries, texts.get) == ["AIPW"]
+    assert not_explained(entries, {**texts, "chapter-b": "Aipw"}.get) == []
+
+
 # What a student answers
 
 
