@@ -13,7 +13,7 @@ from test_chapters import stored
 
 NO_LESSONS = {"index", "instructor", "zh_intro"}
 LESSONS = [name for name in pairs.chapter_names() if name not in NO_LESSONS]
-OVERVIEW = ("Question", "Learning goals", "Prior knowledge", "Time needed")
+OVERVIEW = ("Question", "Answer", "Learning goals", "Prior knowledge", "Time needed")
 EXERCISE = re.compile(
     r"^`{3,}\{exercise\}[^\n]*\n:label: ([\w-]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL
 )
@@ -94,9 +94,9 @@ def test_a_lesson_says_what_it_is_for(name):
     assert -1 < places[0] and places == sorted(places), (
         f"notebooks/{name}.md must open with {', '.join(OVERVIEW)}"
     )
-    goals = opening[places[1] : places[2]]
+    goals = opening[places[2] : places[3]]
     assert 3 <= len(re.findall(r"^- ", goals, re.MULTILINE)) <= 4
-    assert re.search(r"hour|minutes", opening[places[3] :])
+    assert re.search(r"hour|minutes", opening[places[4] :])
 
 
 @pytest.mark.parametrize("name", LESSONS)

@@ -26,14 +26,16 @@ UNSEEN = {"remove-cell", "remove-output", "remove_output"}
 
 class Size(NamedTuple):
     words: int  # of prose, without code, formulas, roles and directives
+    numbers: int  # of prose
     visible: int  # lines of code that are seen without unfolding
     code: int  # all lines of code
     figures: int  # outside solutions
     tables: int
 
 
-CORE = Size(words=2200, visible=170, code=10_000, figures=5, tables=4)
+CORE = {"words": 2_200, "visible": 170, "figures": 5, "tables": 4}
 BOOK = {"words": 45_000, "code": 5_500}
+NUMBERS = 0.02  # of the book's words
 
 
 def is_visible(cell) -> bool:
@@ -65,14 +67,42 @@ def full_lines(source: str) -> list[str]:
     return [line for line in source.splitlines() if line.strip()]
 
 
-def words_of(markdown: str) -> int:
-    """The words of prose."""
+def prose_of(markdown: str) -> str:
+    """The sentences of a text, an X for each formula and role."""
     text = re.sub(r"\$\$.*?\$\$( \(.*?\))?", "", markdown, flags=re.DOTALL)
     text = re.sub(r"^\s*[`:]{3,}.*$|^:.*$|^\(.*\)=$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\$[^$]*\$", "X", text)
     text = re.sub(r"\{cite\}`[^`]*`", "", text)
-    text = re.sub(r"\{[\w:]+\}`[^`<]*(<[^`]*>)?`", "X", text)
-    return len(re.findall(r"[A-Za-z][A-Za-z'’-]*", text))
+    return re.sub(r"\{[\w:]+\}`[^`<]*(<[^`]*>)?`", "X", text)
+
+
+def words_of(markdown: str) -> int:
+    return len(re.findall(r"[A-Za-z][A-Za-z'’-]*", prose_of(markdown)))
+
+
+def numbers_of(markdown: str) -> int:
+    """The numbers of prose, those that are put in when the page is built included."""
+    put_in = len(re.findall(r"\{(?:eval|glue:text)\}`", markdown))
+    return put_in + len(re.findall(r"(?<![\w-])[−+±]?\d[\d,.]*", prose_of(markdown)))
+
+
+BAD_NUMBERS = {
+    "in bold": r"\*\*[−+±-]?\d[\d.,%]*\*\*",
+    "a hyphen for a minus sign": r"(?:^|[\s(\[])-\d",
+    "minus zero": r"[−-]0(?:\.0+)?%",
+    "all of all": r"\b(\d+) of (?:the )?\1\b",
+    "none in figures": r"\b0 of (?:the )?\d+",
+}
+
+
+def bad_numbers(markdown: str) -> list[str]:
+    """The numbers of prose that are loud, or no way to say it, each with its fault."""
+    text = re.sub(r"`[^`]*`", "X", prose_of(markdown))
+    return [
+        f"{fault}: {found[0].strip()}"
+        for fault, pattern in BAD_NUMBERS.items()
+        for found in re.finditer(pattern, text, re.MULTILINE)
+    ]
 
 
 def tables_of(notebook) -> list[int]:
@@ -93,6 +123,7 @@ def size_of(notebook) -> Size:
     outside = seen_outputs(outside_solutions(notebook))
     return Size(
         words=sum(map(words_of, prose)),
+        numbers=sum(map(numbers_of, prose)),
         visible=sum(len(full_lines(cell.source)) for cell in code if is_visible(cell)),
         code=sum(len(full_lines(cell.source)) for cell in code),
         figures=sum(OUTPUT_KEY in output.get("metadata", {}) for output in outside),
@@ -160,11 +191,8 @@ def test_outputs_are_for_readers(name):
 
 @pytest.mark.parametrize("name", core_chapters())
 def test_a_core_chapter_keeps_its_limits(name):
-    over = {
-        what: (found, limit)
-        for what, found, limit in zip(Size._fields, size(name), CORE, strict=True)
-        if found > limit
-    }
+    found = size(name)._asdict()
+    over = {what: (found[what], limit) for what, limit in CORE.items() if found[what] > limit}
     assert over == {}, "what is found, and the limit"
 
 
@@ -173,11 +201,22 @@ def test_the_tables_of_a_core_chapter_are_short(name):
     assert [rows for rows in tables_of(stored(name)) if rows > ROWS] == []
 
 
-def test_the_book_keeps_its_limits():
-    pages = [*map(size, CHAPTERS)]
-    words = sum(page.words for page in pages) + words_of(read_quizzes())
-    assert words <= BOOK["words"]
-    assert sum(page.code for page in pages) <= BOOK["code"]
+@pytest.mark.parametrize("what", BOOK)
+def test_the_book_keeps_its_limits(what):
+    pages = sum(size(name)._asdict()[what] for name in CHAPTERS)
+    quizzes = words_of(read_quizzes()) if what == "words" else 0
+    assert pages + quizzes <= BOOK[what]
+
+
+def test_numbers_are_few():
+    numbers = sum(size(name).numbers for name in CHAPTERS)
+    assert numbers <= NUMBERS * sum(size(name).words for name in CHAPTERS)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_numbers_in_prose_are_quiet(name):
+    prose = [cell.source for cell in stored(name).cells if cell.cell_type == "markdown"]
+    assert [fault for text in prose for fault in bad_numbers(text)] == []
 
 
 def read_quizzes() -> str:
@@ -232,7 +271,7 @@ def test_sizes_are_counted():
     table = shown("a\n1", **{"text/html": "<table><tbody><tr></tr><tr></tr></tbody></table>"})
     prose = "Four {term}`words <word>` are\n$$x$$\nhere.\n\n| a | b |\n|---|---|\n| c | d |\n"
     notebook = small("a = 1\n\nb = 2", outputs=[table], prose=prose)
-    assert size_of(notebook) == Size(words=8, visible=2, code=2, figures=0, tables=2)
+    assert size_of(notebook) == Size(8, numbers=0, visible=2, code=2, figures=0, tables=2)
     assert tables_of(notebook) == [2, 1]
     assert size_of(small("a = 1", ["hide-input"])).visible == 0
     start, end = "```{solution-start} ex-a-1", "```{solution-end}\n```"
@@ -241,6 +280,13 @@ def test_sizes_are_counted():
     assert tables_of(solved) == []
     solved.cells += notebook.cells
     assert tables_of(solved) == [2, 1]
+
+
+def test_numbers_are_counted_and_loud_ones_found():
+    assert numbers_of("It is −3.5 of 10 on GPT-4, $x = 2$, and {eval}`gap`.") == 3
+    assert bad_numbers("From −3 to 1–2 points (+4), `a[-1]`, 9 of 10, AIPW-2.") == []
+    for text in ("**12%**", "it is -3", "(-0.5)", "−0%", "10 of the 10", "6 of 6", "0 of 6"):
+        assert len(bad_numbers(f"It is {text} here.")) == 1, text
 
 
 if __name__ == "__main__":
