@@ -355,6 +355,20 @@ def test_the_search_finds_a_word_of_the_text(chrome, address):
         assert complaints == []
 
 
+def test_a_quiz_is_answered_by_the_keyboard_and_without_javascript(chrome, address):
+    quizzes = f"{address}/book/pages/quizzes.html"
+    with browser.open_page(chrome, quizzes, javascript=False) as (page, _, _):
+        choices = page.locator("details.sd-dropdown")
+        assert choices.count() > 50 and page.get_by_text("Right.").first.is_hidden()
+        right = choices.filter(has_text="Right.").first
+        right.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert right.get_by_text("Right.").is_visible()
+        assert page.locator("details[open].sd-dropdown").count() == 1
+        page.emulate_media(media="print")
+        assert choices.filter(has_text="Right.").last.get_by_text("Right.").is_hidden()
+
+
 WIDE_TABLE = "<table style='width: 3000px'><tr><td>a</td></tr></table>"
 MATH = "<mjx-math style='display: inline-block; width: {}px'>x</mjx-math>"
 WIDE_FORMULA = f"<div class='math'><mjx-container>{MATH.format(3000)}</mjx-container></div>"
