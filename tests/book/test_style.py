@@ -90,8 +90,8 @@ BAD_NUMBERS = {
     "in bold": r"\*\*[−+±-]?\d[\d.,%]*\*\*",
     "a hyphen for a minus sign": r"(?:^|[\s(\[])-\d",
     "minus zero": r"[−-]0(?:\.0+)?%",
-    "all of all": r"\b(\d+) of (?:the )?\1\b",
-    "none in figures": r"\b0 of (?:the )?\d+",
+    "all of all": r"\b(\d+) of (?:the )?\1\b(?! parts)",
+    "none in figures": r"\b0 of (?:the )?\d+\b(?! parts)",
 }
 
 
@@ -209,8 +209,8 @@ def test_the_book_keeps_its_limits(what):
 
 
 def test_numbers_are_few():
-    numbers = sum(size(name).numbers for name in CHAPTERS)
-    assert numbers <= NUMBERS * sum(size(name).words for name in CHAPTERS)
+    english = [size(name) for name in CHAPTERS if name != "zh_intro"]
+    assert sum(page.numbers for page in english) <= NUMBERS * sum(page.words for page in english)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -284,7 +284,7 @@ def test_sizes_are_counted():
 
 def test_numbers_are_counted_and_loud_ones_found():
     assert numbers_of("It is −3.5 of 10 on GPT-4, $x = 2$, and {eval}`gap`.") == 3
-    assert bad_numbers("From −3 to 1–2 points (+4), `a[-1]`, 9 of 10, AIPW-2.") == []
+    assert bad_numbers("From −3 to 1–2 points (+4), `a[-1]`, 9 of 10, 2 of 2 parts.") == []
     for text in ("**12%**", "it is -3", "(-0.5)", "−0%", "10 of the 10", "6 of 6", "0 of 6"):
         assert len(bad_numbers(f"It is {text} here.")) == 1, text
 
