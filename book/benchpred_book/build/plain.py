@@ -263,6 +263,8 @@ def png(svg: str) -> tuple[str, int]:
 
 def write_copy(app, doctree, name: str) -> None:
     """Write the plain copy of a chapter, once Sphinx has resolved all that is in it."""
+    from offline import LANGUAGES, in_language  # of book/_ext, where Sphinx finds it
+
     if not name.startswith("notebooks/"):
         return
     pages = repository.pages()
@@ -273,6 +275,8 @@ def write_copy(app, doctree, name: str) -> None:
     notebook = nbformat.read(env.doc2path(name), as_version=4)
     texts = [[] for _ in notebook.cells]
     spread(doctree, writer, texts)
+    if name in LANGUAGES:
+        texts = [[in_language(LANGUAGES[name], text) for text in words] for words in texts]
     path = Path(app.outdir).parent / FOLDER / f"{Path(name).name}.ipynb"
     path.parent.mkdir(exist_ok=True)
     nbformat.write(copied(notebook, texts, writer), path)
