@@ -1,0 +1,1 @@
+"""The charts of single chapters, a module each: functions of the chapter's tables."""
