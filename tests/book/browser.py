@@ -28,6 +28,7 @@ STATE = """() => {
   const charts = [...document.querySelectorAll('.benchpred-chart')];
   const maths = [...document.querySelectorAll('.math')];
   const text = [...document.querySelectorAll('.bd-article :is(p, li, td, figcaption)')];
+  const answer = text.find(node => node.textContent.trim().startsWith('Answer.'));
   return {
     charts: charts.length,
     drawn: charts.filter(box => {
@@ -45,6 +46,7 @@ STATE = """() => {
       .filter(words => /\\\\\\(|\\\\\\[|\\$\\$|\\{(ref|eq|cite|numref|glue)/.test(words))
       .map(words => words.slice(0, 80)),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    answer: answer ? answer.getBoundingClientRect().bottom + window.scrollY : 0,
     theme: document.documentElement.dataset.theme,
   };
 }"""

@@ -16,6 +16,7 @@ from benchpred_utils.evaluate.advice import items_for
 
 pytestmark = pytest.mark.browser  # `make pages`, after `make book` or `make html`
 PHONE, DESK = 390, 1280
+SCREEN = 900  # the height of the first screen
 MATHJAX, VEGA = "_static/mathjax/tex-mml-chtml.js", "_static/vega-bundle.js"
 
 
@@ -240,6 +241,8 @@ def faults(page, complaints, outside) -> list[str]:
     if state["overflow"] > 0:
         found.append(f"the page scrolls sideways, by {state['overflow']} pixels")
     if page.viewport_size["width"] >= DESK:
+        if state["answer"] > SCREEN:
+            found.append(f"the answer ends below the first screen, at {state['answer']:.0f} pixels")
         found += [f"wider than the page: {text}" for text in page.evaluate(browser.WIDE)]
     found += [f"printed over one another: {text}" for text in page.evaluate(browser.OVERPRINTED)]
     return found + browser.accessibility_faults(page)
@@ -399,6 +402,7 @@ def test_turned_labels_side_by_side_are_not_printed_over_one_another(chrome, tmp
         ("<script>undefined.x</script>", "console"),
         ('<img alt="a" src="http://example.org/a.png">', "asked of outside"),
         ('<div style="width: 3000px">wide</div>', "scrolls sideways"),
+        ("<div class='bd-article'><p style='margin-top: 950px'>Answer. x</p></div>", "answer ends"),
         (f"<div class='bd-article' style='overflow-x: auto'>{WIDE_TABLE}</div>", "wider than"),
         (f"<div class='bd-article' style='overflow-x: auto'>{WIDE_FORMULA}</div>", "wider than"),
         (f"<div class='bd-article'>{NUMBERED_FORMULA}</div>", "under its number"),

@@ -26,7 +26,7 @@ UNSEEN = {"remove-cell", "remove-output", "remove_output"}
 
 class Size(NamedTuple):
     words: int  # of prose, without code, formulas, roles and directives
-    numbers: int  # of prose
+    numbers: int  # of sentences
     visible: int  # lines of code that are seen without unfolding
     code: int  # all lines of code
     figures: int  # outside solutions
@@ -81,9 +81,13 @@ def words_of(markdown: str) -> int:
 
 
 def numbers_of(markdown: str) -> int:
-    """The numbers of prose, those that are put in when the page is built included."""
-    put_in = len(re.findall(r"\{(?:eval|glue:text)\}`", markdown))
-    return put_in + len(re.findall(r"(?<![\w-])[−+±]?\d[\d,.]*", prose_of(markdown)))
+    """The numbers of sentences: not of headings, lists' numbers and tables.
+
+    Those that are put in when the page is built count.
+    """
+    sentences = re.sub(r"^(?:#|\|).*$|^\d+\. ", "", markdown, flags=re.MULTILINE)
+    put_in = len(re.findall(r"\{(?:eval|glue:text)\}`", sentences))
+    return put_in + len(re.findall(r"(?<![\w-])[−+±]?\d[\d,.]*", prose_of(sentences)))
 
 
 BAD_NUMBERS = {
@@ -284,6 +288,7 @@ def test_sizes_are_counted():
 
 def test_numbers_are_counted_and_loud_ones_found():
     assert numbers_of("It is −3.5 of 10 on GPT-4, $x = 2$, and {eval}`gap`.") == 3
+    assert numbers_of("# Part 1\n\n2. Take 3 items.\n\n| 4 | 5 |\n") == 1
     assert bad_numbers("From −3 to 1–2 points (+4), `a[-1]`, 9 of 10, 2 of 2 parts.") == []
     for text in ("**12%**", "it is -3", "(-0.5)", "−0%", "10 of the 10", "6 of 6", "0 of 6"):
         assert len(bad_numbers(f"It is {text} here.")) == 1, text
