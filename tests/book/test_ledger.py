@@ -164,6 +164,12 @@ def test_the_answer_counts_the_verdicts_of_the_rows(notebook):
     assert any(answer in cell.source for cell in notebook.cells)
 
 
+def test_every_section_ends_with_the_verdict_that_was_computed(notebook):
+    written = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    said = re.findall(r"Verdict: \*(.*?)\* \((.*?)\)\.", written)
+    assert said == [(row["verdict"], row["parts"]) for row in rows(notebook).values()]
+
+
 # --- the rules ------------------------------------------------------------------------------------
 
 
