@@ -55,7 +55,8 @@ pages: setup ## test the built pages, in a real browser where there is one
 check: setup ## execute every chapter anew, compare the numbers with the stored ones, and store nothing
 	@$(BUILD) check $(ARGS)
 
-lab: setup ## open the notebooks in JupyterLab
+lab: setup ## open the notebooks in JupyterLab, which shows their charts once they are trusted
+	@$(BIN)/jupyter trust notebooks/*.ipynb > /dev/null
 	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 clean: ## remove what was built (the environment stays; to remove it too: rm -rf .venv)

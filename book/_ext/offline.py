@@ -13,6 +13,13 @@ VEGA_BUNDLE = "vega-bundle.js"
 SEARCH = "searchtools.js"
 ANCHOR_TEXT = "if (anchorContent) return anchorContent.textContent;"
 LANGUAGES = {"notebooks/zh_intro": "zh-CN"}  # of pages that are not in the book's own
+WORDS = {  # of the theme, in those languages
+    "zh-CN": {
+        "Show code cell source": "显示代码",
+        "Hide code cell source": "隐藏代码",
+        "Fig. ": "图 ",
+    }
+}
 
 
 def mathjax_folder() -> Path:
@@ -79,9 +86,17 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _described(script)]
     if "body" in context and pagename in LANGUAGES:
-        context["body"] = f'<div lang="{LANGUAGES[pagename]}">{context["body"]}</div>'
+        language = LANGUAGES[pagename]
+        context["body"] = f'<div lang="{language}">{in_language(language, context["body"])}</div>'
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def in_language(language: str, body: str) -> str:
+    """The body of a page with the theme's words in its language."""
+    for english, word in WORDS[language].items():
+        body = body.replace(english, word)
+    return body
 
 
 def _described(script) -> str:

@@ -22,10 +22,13 @@ __all__ = [
     "PALETTE",
     "budget_curves",
     "change_heat",
+    "draw_in_rounds",
     "enable",
+    "estimator_heat",
     "family",
     "family_scale",
     "label",
+    "mean_dots",
     "method_dots",
     "method_scale",
     "styles",
@@ -228,6 +231,114 @@ def _heat_families(rows):
     style = {"align": "left", "baseline": "bottom", "dy": 8, "fontStyle": "italic"}
     text = alt.Chart(names).mark_text(tooltip=False, **style)
     return text.encode(x=alt.value(2), y="row:N", text="row:N")
+
+
+# --- means with intervals -------------------------------------------------------------------------
+
+
+def mean_dots(table, order, title, single=None, color=None):
+    """A row of dots with their 95% intervals for each name in `order`, and a rule at zero.
+
+    `table` has the columns row, value and half (the half-width). `single`, with row, value and
+    benchmark, are small grey dots beside; `color` is a channel of a further column, whose values
+    stand beneath each other.
+    """
+    ends = table.assign(low=table["value"] - table["half"], high=table["value"] + table["half"])
+    y = alt.Y("row:N", title=None, sort=order, axis=alt.Axis(labelLimit=300))
+    x = alt.X("value:Q", title=title)
+    tooltip = ["row", alt.Tooltip("value:Q", format="+.1f"), alt.Tooltip("half:Q", format=".1f")]
+    base = alt.Chart(ends).encode(y=y)
+    if color is not None:
+        base = base.encode(color=color, yOffset=alt.YOffset(color["shorthand"], sort=color["sort"]))
+    layers = [alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=NEUTRAL).encode(x=x)]
+    if single is not None:
+        dots = alt.Chart(single).mark_point(size=25, color=NEUTRAL, opacity=0.8)
+        layers.append(dots.encode(x=x, y=y, tooltip=["row", "benchmark", tooltip[1]]))
+    layers.append(base.mark_rule(strokeWidth=2, color=PALETTE[0]).encode(x="low:Q", x2="high:Q"))
+    layers.append(base.mark_point(size=60, opacity=1).encode(x=x, tooltip=tooltip))
+    return alt.layer(*layers)
+
+
+# --- one draw, and designs by estimators ----------------------------------------------------------
+
+
+def draw_in_rounds(draw, heads):
+    """A panel for each round of one draw (`design_trials.one_draw`): forecasts, cells, answers.
+
+    `heads` {round: text} stand above the panels. Cells in use are grey; the dot of an item that is
+    drawn is at 1 if it was answered right, else at 0.
+    """
+    free = alt.Axis(tickCount=5, grid=False)
+    title = "open items, in order of the forecast"
+    x = alt.X("place:Q", title=title, scale=alt.Scale(nice=False), axis=free)
+    ends = alt.Axis(values=[0, 1], grid=False, format=".0f")
+    scale = alt.Scale(domain=[-0.08, 1.08], nice=False)
+    y = alt.Y("g:Q", title="forecast", scale=scale, axis=ends)
+    kinds = ["right", "wrong"]
+    colors = alt.Scale(domain=kinds, range=[PALETTE[2], PALETTE[1]])
+    color = alt.Color("answer:N", scale=colors, legend=alt.Legend(title=None, orient="top"))
+    base = alt.Chart(_draw_data(draw, heads))
+    box = base.transform_filter("datum.layer == 'cell'").encode(x="start:Q", y="low:Q", y2="high:Q")
+    quiet = {"color": NEUTRAL, "tooltip": False}
+    used = box.transform_filter("datum.used").mark_rect(opacity=0.25, **quiet).encode(x2="end:Q")
+    curve = base.transform_filter("datum.layer == 'forecast'").encode(x=x)
+    drawn = curve.transform_filter("datum.drawn").encode(color=color)
+    tooltip = ["head", "answer", alt.Tooltip("g:Q", format=".2f")]
+    layers = [
+        used,
+        box.mark_rule(strokeWidth=0.75, **quiet),
+        curve.mark_line(strokeWidth=2, tooltip=False).encode(y=y),
+        drawn.mark_rule(strokeDash=[3, 3]).encode(y=y, y2="score:Q"),
+        drawn.mark_point(size=70, opacity=1).encode(y="score:Q", tooltip=tooltip),
+    ]
+    panel = alt.layer(*layers).properties(width=560, height=55)
+    return panel.facet(facet=alt.Facet("head:N", title=None), columns=1, spacing=6)
+
+
+def _draw_data(draw, heads):
+    """The items and the cells of a draw, one below the other."""
+    cells = draw.groupby(["round", "cell"], as_index=False)
+    cells = cells.agg(start=("place", "min"), end=("place", "max"), used=("used", "first"))
+    cells = cells.assign(start=cells["start"] - 0.5, end=cells["end"] + 0.5, low=0, high=1)
+    items = draw.drop(columns=["used", "cell"])
+    items["answer"] = np.where(items["score"] == 1, "right", "wrong")
+    both = pd.concat([items.assign(layer="forecast"), cells.assign(layer="cell")])
+    return both.assign(head=both["round"].map(heads))
+
+
+def estimator_heat(grid, columns):
+    """The heat table of designs (rows) by estimators (`columns`); buttons choose the models.
+
+    `grid` has the columns models, design, estimator, kind (exact: bold, biased: in italics), change
+    in per cent, half and worst.
+    """
+    text = [f"{round(value):+d}".replace("-", "−") for value in grid["change"]]
+    models = list(dict.fromkeys(grid["models"]))
+    buttons = alt.binding_radio(options=models, name="models ")
+    chosen = alt.param("models", value=models[0], bind=buttons)
+    across = _heat_axis(orient="top", labelAngle=-35)
+    x = alt.X("estimator:N", title=None, scale=alt.Scale(domain=columns), axis=across)
+    rows = alt.Scale(domain=list(dict.fromkeys(grid["design"])))
+    y = alt.Y("design:N", title=None, scale=rows, axis=_heat_axis(labelLimit=200))
+    tooltip = [
+        *("design", "estimator", "kind"),
+        alt.Tooltip("change:Q", format="+.1f"),
+        alt.Tooltip("half:Q", title="±", format=".1f"),
+        alt.Tooltip("worst:Q", title="worst benchmark", format="+.1f"),
+    ]
+    scale = alt.Scale(scheme="blueorange", domain=[-30, 30], domainMid=0, clamp=True)
+    legend = alt.Legend(title="change of the gap (%)", orient="bottom", gradientLength=260)
+    dark = alt.condition("abs(datum.change + 2) > 18", alt.value("white"), alt.value(INK))
+    base = alt.Chart(grid.assign(text=text).round(2)).transform_filter("datum.models == models")
+    base = base.encode(x=x, y=y, tooltip=tooltip)
+    color = alt.Color("change:Q", scale=scale, legend=legend)
+    layers = [base.mark_rect(stroke="white").encode(color=color)]
+    bold, italic = {"fontWeight": "bold"}, {"fontStyle": "italic"}
+    for kind, font in {"exact": bold, "approximate": {}, "biased": italic}.items():
+        some = base.transform_filter(f"datum.kind == '{kind}'").mark_text(fontSize=11, **font)
+        layers.append(some.encode(text="text:N", color=dark))
+    chart = alt.layer(*layers).add_params(chosen)
+    return chart.properties(width=28 * 11 + 132, height=21 * 13, usermeta={"leastWidth": 28 * 11})
 
 
 # --- small multiples ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-__all__ = ["address", "commit", "root"]
+__all__ = ["address", "commit", "pages", "root"]
 
 # https://host/owner/name, ssh://git@host/owner/name and git@host:owner/name, with or without .git
 REMOTE = re.compile(
@@ -40,6 +40,13 @@ def address():
         return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{name}"
     remote = REMOTE.fullmatch(git("remote", "get-url", "origin"))
     return f"https://{remote[1]}/{remote[2]}" if remote else None
+
+
+def pages():
+    """The address at which GitHub publishes the pages, with a slash at its end, or None."""
+    host, _, name = (address() or "").removeprefix("https://").partition("/")
+    owner, _, name = name.partition("/")
+    return f"https://{owner.lower()}.github.io/{name}/" if host == "github.com" else None
 
 
 def commit():

@@ -28,6 +28,7 @@ STATE = """() => {
   const charts = [...document.querySelectorAll('.benchpred-chart')];
   const maths = [...document.querySelectorAll('.math')];
   const text = [...document.querySelectorAll('.bd-article :is(p, li, td, figcaption)')];
+  const answer = text.find(node => node.textContent.trim().startsWith('Answer.'));
   return {
     charts: charts.length,
     drawn: charts.filter(box => {
@@ -45,8 +46,61 @@ STATE = """() => {
       .filter(words => /\\\\\\(|\\\\\\[|\\$\\$|\\{(ref|eq|cite|numref|glue)/.test(words))
       .map(words => words.slice(0, 80)),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    answer: answer ? answer.getBoundingClientRect().bottom + window.scrollY : 0,
     theme: document.documentElement.dataset.theme,
   };
+}"""
+# What a reader has to scroll sideways for, and formulas that run under their number.
+WIDE = """() => {
+  const all = selector => [...document.querySelectorAll(`.bd-article ${selector}`)]
+    .filter(node => node.getClientRects().length > 0);
+  const right = node => node.getBoundingClientRect().right;
+  const holder = node => {
+    let box = node.parentElement;
+    while (!box.matches('.bd-article') && getComputedStyle(box).overflowX === 'visible')
+      box = box.parentElement;
+    return box;
+  };
+  const isCut = node => right(node) > right(holder(node)) + 1;
+  const numberOf = formula => formula.closest('.math').querySelector('.eqno');
+  const isUnder = (formula, number) =>
+    number && right(formula) > number.getBoundingClientRect().left;
+  const said = node => node.textContent.trim().replace(/\\s+/g, ' ').slice(0, 60);
+  const formulas = all('.math mjx-math');
+  return [
+    ...all('table').filter(isCut).map(table => `table: ${said(table)}`),
+    ...formulas.filter(isCut).map(formula => `formula: ${said(formula)}`),
+    ...formulas.filter(formula => isUnder(formula, numberOf(formula)))
+      .map(formula => `under its number: ${said(formula)}`),
+  ];
+}"""
+# Labels of a chart that are printed over one another. Their boxes, a little smaller and turned as
+# the labels are, touch unless the shadows on the sides of one of them are apart.
+OVERPRINTED = """() => {
+  const corners = text => {
+    const box = text.getBBox();
+    const [left, right] = [box.x + 0.03 * box.width, box.x + 0.97 * box.width];
+    const [top, bottom] = [box.y + 0.22 * box.height, box.y + 0.78 * box.height];
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+      .map(([x, y]) => new DOMPoint(x, y).matrixTransform(text.getScreenCTM()));
+  };
+  const sides = shape => [0, 1].map(i =>
+    ({x: shape[i + 1].x - shape[i].x, y: shape[i + 1].y - shape[i].y}));
+  const areApart = (one, other) => [...sides(one), ...sides(other)].some(side => {
+    const [a, b] = [one, other].map(shape => shape.map(({x, y}) => x * side.x + y * side.y));
+    return Math.max(...a) <= Math.min(...b) || Math.max(...b) <= Math.min(...a);
+  });
+  const isSeen = text => text.textContent.trim() && text.getBBox().width > 0
+    && Number(getComputedStyle(text).opacity) > 0;
+  const found = [];
+  for (const chart of document.querySelectorAll('.benchpred-canvas svg')) {
+    const labels = [...chart.querySelectorAll('text')].filter(isSeen);
+    const [shapes, words] = [labels.map(corners), labels.map(label => label.textContent)];
+    shapes.forEach((shape, i) => shapes.slice(0, i).forEach((other, j) => {
+      if (!areApart(shape, other)) found.push(`${words[j]} / ${words[i]}`);
+    }));
+  }
+  return found;
 }"""
 # Opens what is folded away: solutions and hidden code.
 OPEN = """() => {

@@ -267,3 +267,43 @@ def test_the_heat_table_takes_other_benchmarks_and_no_mean():
     cells = next(iter(spec["datasets"].values()))
     assert {row["column"] for row in cells} == {"MMLU math", "MATH"} and len(cells) == 6
     assert [row["significant"] for row in cells] == [False, True, False] * 2
+
+
+# Means with intervals
+
+
+@pytest.mark.parametrize("color", [None, alt.Color("split:N", sort=["near", "far"])])
+def test_means_are_drawn_with_their_intervals(color):
+    rows = [("a", "near", -2.0, 1.0), ("b", "far", 3.0, 0.5)]
+    table = pd.DataFrame(rows, columns=["row", "split", "value", "half"])
+    spec = charts.mean_dots(table, ["a", "b"], "change (%)", color=color).to_dict()
+    data = spec["datasets"].values() if "datasets" in spec else []
+    drawn = [row for rows in data for row in rows if "low" in row]
+    assert {(row["low"], row["high"]) for row in drawn} >= {(-3.0, -1.0), (2.5, 3.5)}
+    assert ("yOffset" in json.dumps(spec)) == (color is not None)
+
+
+def test_a_draw_has_a_panel_for_each_round():
+    draw = pd.DataFrame(
+        {
+            "round": [1, 1, 1, 2],
+            "place": [0, 1, 2, 0],
+            "g": [0.2, 0.5, 0.9, 0.8],
+            "cell": [0, 0, 1, 0],
+            "used": [True, True, False, True],
+            "drawn": [True, False, False, True],
+            "score": [1.0, 0.0, 1.0, 0.0],
+        }
+    )
+    spec = charts.draw_in_rounds(draw, {1: "first", 2: "second"}).to_dict()
+    rows = [row for rows in spec["datasets"].values() for row in rows]
+    assert [row["head"] for row in rows if row["layer"] == "cell"] == ["first", "first", "second"]
+    assert [row["answer"] for row in rows if row["drawn"] is True] == ["right", "wrong"]
+
+
+def test_the_heat_table_of_estimators_has_buttons():
+    columns = ["models", "design", "estimator", "kind", "change", "half", "worst"]
+    rows = [(m, "cube", "none", "exact", -3.26, 1.0, 2.0) for m in ("new", "known")]
+    spec = charts.estimator_heat(pd.DataFrame(rows, columns=columns), ["none"]).to_dict()
+    assert spec["params"][0]["bind"]["options"] == ["new", "known"]
+    assert [row["text"] for rows in spec["datasets"].values() for row in rows] == ["−3", "−3"]

@@ -89,7 +89,7 @@ def faults(number: int, row: dict, section: str, labels: set[str]) -> list[str]:
         found.append(f"{len(cells)} cells under its anchor make the row, instead of one")
     if any(f'"{verdict}"' in code for code in cells for verdict in VERDICTS):
         found.append("its verdict is written by hand")
-    if f"{{glue:text}}`claim-{number:02d}-verdict`" not in section:
+    if f"Verdict: *{row.get('verdict')}* ({row.get('parts')})." not in section:
         found.append("its section does not say the verdict")
     return found
 
@@ -269,7 +269,7 @@ GOOD_SECTION = """
 ```{code-cell} ipython3
 record(7, parts, said_7, DRAWS, "a")
 ```
-*{glue:text}`claim-07-verdict`* {ref}`chapter-a`
+Verdict: *holds* (its one part). More in {ref}`chapter-a`.
 """
 
 
@@ -316,7 +316,7 @@ def test_a_row_that_lacks_evidence_is_refused(change, fault):
         (2 * GOOD_SECTION, "2 cells under its anchor make the row, instead of one"),
         (GOOD_SECTION.replace("parts,", '"holds",'), "its verdict is written by hand"),
         (GOOD_SECTION.replace("{ref}", ""), "its section does not link to its chapter"),
-        (GOOD_SECTION.replace("verdict", "measured"), "its section does not say the verdict"),
+        (GOOD_SECTION.replace("*holds*", "*fails*"), "its section does not say the verdict"),
     ],
 )
 def test_a_section_that_does_not_make_its_row_is_refused(section, fault):

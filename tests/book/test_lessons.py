@@ -6,13 +6,14 @@ from functools import cache
 from typing import NamedTuple
 
 import pytest
+import yaml
 from benchpred_book import Check, repository
 from benchpred_book.build import compare, pairs
 from test_chapters import stored
 
 NO_LESSONS = {"index", "instructor", "zh_intro"}
 LESSONS = [name for name in pairs.chapter_names() if name not in NO_LESSONS]
-OVERVIEW = ("Question", "Learning goals", "Prior knowledge", "Time needed")
+OVERVIEW = ("Question", "Answer", "Learning goals", "Prior knowledge", "Time needed")
 EXERCISE = re.compile(
     r"^`{3,}\{exercise\}[^\n]*\n:label: ([\w-]+)\n(.*?)^`{3,}$", re.MULTILINE | re.DOTALL
 )
@@ -93,9 +94,9 @@ def test_a_lesson_says_what_it_is_for(name):
     assert -1 < places[0] and places == sorted(places), (
         f"notebooks/{name}.md must open with {', '.join(OVERVIEW)}"
     )
-    goals = opening[places[1] : places[2]]
+    goals = opening[places[2] : places[3]]
     assert 3 <= len(re.findall(r"^- ", goals, re.MULTILINE)) <= 4
-    assert re.search(r"hour|minutes", opening[places[3] :])
+    assert re.search(r"hour|minutes", opening[places[4] :])
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -138,6 +139,82 @@ def test_no_exercise_gives_its_answer_away(name):
     assert not any(found), found
 
 
+# Their order
+
+CORE_PATH = (1, 3, 6, 9, 10, 13, 14)  # for a reader in a hurry, after the index
+LABEL = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
+POINTER = re.compile(r"\{ref\}`(?:[^`<]*<)?(chapter-[\w-]+)>?`")
+
+
+def parts() -> list[dict]:
+    contents = (repository.root() / "_toc.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(contents)["parts"]
+
+
+def core_chapters() -> list[str]:
+    """The numbered chapters, the first one first."""
+    numbered = [part for part in parts() if part.get("numbered")]
+    return [page["file"].split("/")[-1] for part in numbered for page in part["chapters"]]
+
+
+@cache
+def page_of_labels() -> dict[str, str]:
+    """The page that each label stands on: {label: name}."""
+    root = repository.root()
+    files = [*(root / "notebooks").glob("*.md"), *(root / "book/pages").glob("*.md")]
+    return {label: file.stem for file in files for label in LABEL.findall(file.read_text("utf-8"))}
+
+
+def asked_too_early(opening: str, name: str, order: list[str]) -> list[str]:
+    """The chapters that an opening asks for as prior knowledge and that do not come before."""
+    prior = opening.partition("**Prior knowledge.**")[2].partition("**Time needed.**")[0]
+    before = {*order[: order.index(name)], "notation"}
+    return [label for label in POINTER.findall(prior) if page_of_labels()[label] not in before]
+
+
+def text_of(name: str) -> str:
+    return pairs.source_path(name).read_text(encoding="utf-8")
+
+
+def test_the_fifteen_core_chapters_are_numbered_and_come_first():
+    assert len(core_chapters()) == 15
+    assert pairs.chapter_names()[1:16] == core_chapters()
+    assert [part["caption"] for part in parts() if part.get("numbered")] == [
+        "The problem", "The estimator", "Experiments", "Better", "Practice", "Limits",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_no_lesson_asks_for_one_that_comes_later(name):
+    assert asked_too_early(text_of(name), name, pairs.chapter_names()) == []
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_next_chapter_is_the_next_chapter(name):
+    named = re.findall(r"Next: " + POINTER.pattern, text_of(name))
+    order = pairs.chapter_names()
+    following = order[order.index(name) + 1]
+    assert {page_of_labels()[label] for label in named} <= {following}
+
+
+def test_the_index_lists_every_lesson_with_its_number_and_marks_the_core_path():
+    rows = [row.split("|")[1:-1] for row in text_of("index").splitlines() if "|" in row]
+    listed = [(POINTER.findall("".join(row)), [cell.strip() for cell in row]) for row in rows]
+    found = [(page_of_labels()[labels[0]], cells) for labels, cells in listed if labels]
+    assert [name for name, _ in found] == LESSONS
+    numbers = [cells[0] for _, cells in found if len(cells) == 4]
+    assert numbers == [str(number) for number in range(1, len(core_chapters()) + 1)]
+    marked = [int(cells[0]) for _, cells in found if len(cells) == 4 and cells[2]]
+    assert marked == list(CORE_PATH)
+
+
+def test_a_lesson_that_asks_too_much_is_found():
+    opening = "**Prior knowledge.** {ref}`chapter-notation`, {ref}`chapter-intervals`.\n"
+    assert asked_too_early(opening, "limitations", ["intervals", "limitations"]) == []
+    late = asked_too_early(opening, "limitations", ["limitations", "intervals"])
+    assert late == ["chapter-intervals"]
+
+
 def glossary() -> dict[str, list[str]]:
     """The names of each entry of the glossary, the English one first: {term: [Chinese names]}."""
     text = (
@@ -174,6 +251,49 @@ def test_every_term_that_a_chapter_points_to_is_explained():
         for name in (entry[0], *entry[1])
     }
     assert {term for term in used if term.lower() not in known} == set()
+
+
+def page(name: str) -> str:
+    return (repository.root() / f"book/pages/{name}.md").read_text(encoding="utf-8")
+
+
+def not_explained(entries: dict[str, list[str]], text_of_label) -> list[str]:
+    """The terms that an entry sends a reader to a chapter for which does not use them."""
+    lost = []
+    for term, labels in entries.items():
+        stems = [word[:6].lower() for word in re.findall(r"[\w-]{4,}", term)]
+        for label in labels:
+            lost += [term] if any(s not in text_of_label(label).lower() for s in stems) else []
+    return lost
+
+
+def text_at(label: str) -> str:
+    return text_of(page_of_labels()[label])
+
+
+def test_an_entry_of_the_glossary_points_to_a_chapter_that_uses_the_term():
+    blocks = page("glossary").split("```{glossary}\n")[1].split("\n\n")
+    entries = {block.splitlines()[0]: POINTER.findall(block) for block in blocks}
+    assert not_explained(entries, text_at) == []
+
+
+def test_a_letter_of_one_chapter_is_used_there():
+    """Each symbol of a row of the notation that names chapters stands in one of them."""
+    rows = [row.split("|") for row in page("notation").splitlines() if POINTER.search(row)]
+    rows = [row for row in rows if len(row) > 4]
+    assert rows
+    for row in rows:
+        texts = [re.sub(r"\s", "", text_at(label)) for label in POINTER.findall(row[4])]
+        symbols = [re.sub(r"\s", "", symbol) for symbol in re.findall(r"\$([^$]+)\$", row[1])]
+        unused = [symbol for symbol in symbols if not any(symbol in text for text in texts)]
+        assert unused == [], row[4]
+
+
+def test_an_entry_that_points_to_the_wrong_chapter_is_found():
+    entries = {"balanced sampling": ["chapter-a"], "AIPW": ["chapter-a", "chapter-b"]}
+    texts = {"chapter-a": "AIPW, sampling in balance", "chapter-b": "nothing"}
+    assert not_explained(entries, texts.get) == ["AIPW"]
+    assert not_explained(entries, {**texts, "chapter-b": "Aipw"}.get) == []
 
 
 # What a student answers

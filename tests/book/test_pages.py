@@ -2,6 +2,7 @@
 
 import functools
 import html.parser
+import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -15,6 +16,7 @@ from benchpred_utils.evaluate.advice import items_for
 
 pytestmark = pytest.mark.browser  # `make pages`, after `make book` or `make html`
 PHONE, DESK = 390, 1280
+SCREEN = 900  # the height of the first screen
 MATHJAX, VEGA = "_static/mathjax/tex-mml-chtml.js", "_static/vega-bundle.js"
 
 
@@ -127,6 +129,69 @@ def test_the_book_holds_what_its_pages_load(book):
     assert loading == [], "charts.js loads Vega, where there are charts"
 
 
+class _Words(html.parser.HTMLParser):
+    """The text of a page as it is read, without the code of cells, scripts and formulas."""
+
+    SKIPPED = {"script", "style"}
+    MARKED = {"highlight", "math"}  # classes of boxes: code, and formulas in their source
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        classes = set((dict(attributes).get("class") or "").split())
+        skipped = tag in self.SKIPPED or bool(classes & self.MARKED)
+        if skipped or self.open:
+            self.open.append((tag, skipped))
+
+    def handle_endtag(self, tag):
+        if tag in [name for name, _ in self.open]:
+            while self.open.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data):
+        if not self.open:
+            self.words.append(data)
+
+
+LEAK = re.compile(
+    r"```|:::|\{[a-z]+:[a-z]+\}|\{(?:ref|eq|cite|numref|term|eval|math|prf|glue|exercise|dropdown)\}"
+    r"|\*\*\w|^\([\w-]+\)=",
+    re.MULTILINE,
+)
+
+
+def leaked_markup(text: str) -> list[str]:
+    """What of MyST's markup stands in the text of a page, each with some words after it."""
+    words = "".join(_Words(text).words)
+    return [words[leak.start() :][:40] for leak in LEAK.finditer(words)]
+
+
+@pytest.mark.parametrize("name", [f"{page}.html" for page in pairs.pages()])
+def test_no_markup_is_left_in_the_text(book, name):
+    assert leaked_markup((book / name).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p>````{prf:theorem} Ville (after <code>x</code>)</p>",
+        "<p><code>{prf:theorem} Ville</code></p>",
+        "<p>It is {eval}<code>gap</code>.</p>",
+        "<p>It is {glue:text}<code>gap</code>.</p>",
+        "<p>see {cite}<code>nobody</code></p>",
+        "<p>**bold</p>",
+        "<div>(a-label)=</div>",
+    ],
+)
+def test_markup_in_the_text_is_found(text):
+    code = '<div class="highlight"><pre>f(**x) # {cite}</pre></div><script>"```"</script>'
+    assert leaked_markup(f"<main>{code}{text}</main>")
+    assert leaked_markup(f"<main>{code}<p>f(x) = 2, $a$</p></main>") == []
+
+
 def test_every_stored_chart_is_in_its_page(book):
     for name in pairs.chapter_names():
         notebook = pairs.read_stored(name)
@@ -141,7 +206,11 @@ def test_the_buttons_are_those_of_the_building_repository(book):
     address = repository.address()
     if address:
         owner = address.split("/", 3)[3]
-        assert f"https://mybinder.org/v2/gh/{owner}/{repository.commit()}" in page
+        binder = f"https://mybinder.org/v2/gh/{owner}/{repository.commit()}?urlpath=lab/tree/"
+        assert f"{binder}_build/plain/index.ipynb" in page
+        copy = f"{owner}/blob/plain/index.ipynb"
+        for place in ("https://colab.research.google.com/github/", "https://github.com/"):
+            assert (place + copy in page) == address.startswith("https://github.com/")
     else:
         assert "mybinder.org" not in page and "issues/new" not in page
 
@@ -171,6 +240,11 @@ def faults(page, complaints, outside) -> list[str]:
     found += [f"raw markup in the text: {text}" for text in state["raw"]]
     if state["overflow"] > 0:
         found.append(f"the page scrolls sideways, by {state['overflow']} pixels")
+    if page.viewport_size["width"] >= DESK:
+        if state["answer"] > SCREEN:
+            found.append(f"the answer ends below the first screen, at {state['answer']:.0f} pixels")
+        found += [f"wider than the page: {text}" for text in page.evaluate(browser.WIDE)]
+    found += [f"printed over one another: {text}" for text in page.evaluate(browser.OVERPRINTED)]
     return found + browser.accessibility_faults(page)
 
 
@@ -288,6 +362,37 @@ def test_the_search_finds_a_word_of_the_text(chrome, address):
         assert complaints == []
 
 
+def test_a_quiz_is_answered_by_the_keyboard_and_without_javascript(chrome, address):
+    quizzes = f"{address}/book/pages/quizzes.html"
+    with browser.open_page(chrome, quizzes, javascript=False) as (page, _, _):
+        choices = page.locator("details.sd-dropdown")
+        assert choices.count() > 50 and page.get_by_text("Right.").first.is_hidden()
+        right = choices.filter(has_text="Right.").first
+        right.locator("summary").focus()
+        page.keyboard.press("Enter")
+        assert right.get_by_text("Right.").is_visible()
+        assert page.locator("details[open].sd-dropdown").count() == 1
+        page.emulate_media(media="print")
+        assert choices.filter(has_text="Right.").last.get_by_text("Right.").is_hidden()
+
+
+WIDE_TABLE = "<table style='width: 3000px'><tr><td>a</td></tr></table>"
+MATH = "<mjx-math style='display: inline-block; width: {}px'>x</mjx-math>"
+WIDE_FORMULA = f"<div class='math'><mjx-container>{MATH.format(3000)}</mjx-container></div>"
+NUMBER = "<span class='eqno' style='position: absolute; left: 600px'>(1)</span>"
+NUMBERED_FORMULA = f"<div class='math'>{NUMBER}{MATH.format(700)}<mjx-container></div>"
+LABELS = "<svg><text x='10' y='50'>one</text><text x='25' y='52'>two</text></svg>"
+TURN = "transform='translate(50, 50) rotate(-45)'"
+TURNED = f"<svg><text {TURN}>one</text><text {TURN} x='12'>two</text></svg>"
+APART = f"<svg><text {TURN}>one</text><text {TURN} y='20'>two</text></svg>"
+
+
+def test_turned_labels_side_by_side_are_not_printed_over_one_another(chrome, tmp_path):
+    (tmp_path / "index.html").write_text(f"<div class='benchpred-canvas'>{APART}</div>")
+    with browser.served(tmp_path) as own, browser.open_page(chrome, f"{own}/index.html") as opened:
+        assert opened[0].evaluate(browser.OVERPRINTED) == []
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -297,6 +402,12 @@ def test_the_search_finds_a_word_of_the_text(chrome, address):
         ("<script>undefined.x</script>", "console"),
         ('<img alt="a" src="http://example.org/a.png">', "asked of outside"),
         ('<div style="width: 3000px">wide</div>', "scrolls sideways"),
+        ("<div class='bd-article'><p style='margin-top: 950px'>Answer. x</p></div>", "answer ends"),
+        (f"<div class='bd-article' style='overflow-x: auto'>{WIDE_TABLE}</div>", "wider than"),
+        (f"<div class='bd-article' style='overflow-x: auto'>{WIDE_FORMULA}</div>", "wider than"),
+        (f"<div class='bd-article'>{NUMBERED_FORMULA}</div>", "under its number"),
+        (f"<div class='benchpred-canvas'>{LABELS}</div>", "one / two"),
+        (f"<div class='benchpred-canvas'>{TURNED}</div>", "one / two"),
         ('<img src="/a.png">', "image-alt"),
     ],
 )

@@ -28,7 +28,7 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 TOP = {
     ".ci", ".github", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE",
     "LICENSE-TEXT", "Makefile", "README.md", "_config.yml", "_toc.yml", "benchpred_utils", "book",
-    "constraints.txt", "environment.yml", "notebooks", "pyproject.toml", "tests",
+    "constraints.txt", "environment.yml", "notebooks", "postBuild", "pyproject.toml", "tests",
 }  # fmt: skip
 LEFT_OVER = re.compile(
     r"\.(whl|tar|gz|tgz|bz2|xz|zip|7z|egg|jbl|pkl|pyc|orig|rej|bak|tmp|partial|swp|log)$"
@@ -62,11 +62,13 @@ def test_the_workflow_has_the_least_permissions_and_publishes_what_was_tested():
         "test": {"contents": "read"},
         "book": {"contents": "read"},
         "publish": {"pages": "write", "id-token": "write"},
+        "copies": {"contents": "write"},
         "release": {"contents": "write"},
     }
-    for name in ("publish", "release"):
+    for name in ("publish", "copies", "release"):
         assert set(JOBS[name]["needs"]) == {"test", "book"}
-    assert "refs/heads/main" in JOBS["publish"]["if"] and "pull_request" in JOBS["publish"]["if"]
+    for name in ("publish", "copies"):
+        assert "refs/heads/main" in JOBS[name]["if"] and "pull_request" in JOBS[name]["if"]
     assert "refs/tags/v" in JOBS["release"]["if"]
 
 

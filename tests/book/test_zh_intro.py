@@ -43,7 +43,7 @@ def faults(ledger: dict, said: dict) -> list[str]:
         if "<span" in measured:
             found.append(
                 f"claim {number} is in English: its words in the ledger changed, "
-                f"and PHRASES in {PAGE}.md did not"
+                f"and PHRASES in figures/{PAGE}.py did not"
             )
         foreign = set(re.findall(r"\d+\.\d+", measured)) - set(
             re.findall(r"\d+\.\d+", row["measured"])

@@ -73,7 +73,7 @@ def chapters(names, work, jobs: int) -> int:
 
 
 def make_runs(names, anew: bool) -> None:
-    """Compute what is stale of stored runs, or all `anew`; say so where data, or a library, are lacking."""
+    """Compute what is stale of stored runs, or all `anew`; say where data or libraries lack."""
     for name in names:
         reasons = runs.state(name)
         if not (anew or reasons):

@@ -1,5 +1,6 @@
 """Build the pages from the stored outputs, with every warning an error."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ def build() -> Path:
     """Build into ``_build/html``; returns the path of the first page. Raises CalledProcessError."""
     root = repository.root()
     words = [sys.executable, "-c", COMMAND, "build", str(root), *OPTIONS]
+    pages, copies = root / "_build" / "html", root / "_build" / "plain"
+    shutil.rmtree(copies, ignore_errors=True)
     subprocess.run(words, cwd=root, check=True)
-    pages = root / "_build" / "html"
-    write_cells(pages / "_sources" / "notebooks")
+    write_cells(copies)
+    shutil.copytree(copies, pages / "_sources" / "notebooks", dirs_exist_ok=True)  # to download
     return pages / "index.html"
