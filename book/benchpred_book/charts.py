@@ -32,6 +32,8 @@ __all__ = [
     "method_dots",
     "method_scale",
     "styles",
+    "unit_axis",
+    "unit_diagonal",
 ]
 
 # Methods that have the same colour in every chapter; others get a free one of the palette.
@@ -429,3 +431,20 @@ def _curves_data(table, shown, theory):
     data = data.drop_duplicates(["benchmark", "how", "budget"])
     columns = ["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]
     return data[columns]
+
+
+# --- a share against another ----------------------------------------------------------------------
+
+
+def unit_axis(channel, field, title):
+    """The channel alt.X or alt.Y of a share, from 0 to 1."""
+    axis = alt.Axis(values=[0, 0.5, 1], format=".1f")
+    return channel(f"{field}:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=axis)
+
+
+def unit_diagonal(base, panel):
+    """A dashed rule from (0, 0) to (1, 1), once in each panel of the field `panel`."""
+    once = base.transform_aggregate(n="count()", groupby=[panel])
+    rule = once.transform_calculate(zero="0", one="1").mark_rule(strokeDash=[3, 3])
+    x, y = unit_axis(alt.X, "zero", alt.Undefined), unit_axis(alt.Y, "zero", alt.Undefined)
+    return rule.encode(x=x, x2="one:Q", y=y, y2="one:Q")
