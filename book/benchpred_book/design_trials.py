@@ -24,7 +24,7 @@ def sizes_to_pi(size, n):
 
 def systematic(pi, key, rng):
     """n items (B, n) for each row of pi (B, N), drawn systematically in the order of key (B, N)."""
-    order = np.argsort(key, axis=1)
+    order = np.argsort(key, axis=1, kind="stable")  # the same on any machine
     upto = np.cumsum(np.take_along_axis(pi, order, axis=1), axis=1)
     n = round(upto[0, -1])
     marks = np.floor(upto * (n / upto[:, -1:]) + rng.random((len(pi), 1)))  # passed so far
