@@ -120,6 +120,24 @@ def _labelled(table):
     return table.assign(benchmark=benchmarks, how=table["method"].map(label))
 
 
+def interval_dots(data, value, title, reference=None, x=None, shape=alt.Undefined, **channels):
+    """Dots of the column `value` with rules from low to high; a dashed rule at `reference`.
+
+    `x` are options of that axis (scale, axis); the other channels are y, color, tooltip and so on.
+    """
+
+    def across(field):
+        return alt.X(field, title=title, **(x or {}))
+
+    base = alt.Chart(data).encode(**channels)
+    rules = base.mark_rule(strokeWidth=1.5).encode(across("low:Q"), x2="high:Q")
+    dots = base.mark_point(opacity=1, size=40).encode(across(f"{value}:Q"), shape=shape)
+    if reference is None:
+        return rules + dots
+    at = alt.Chart(data).transform_calculate(reference=str(reference))  # its mean: drawn once
+    return at.mark_rule(strokeDash=[4, 4]).encode(across("mean(reference):Q")) + rules + dots
+
+
 # --- the heat table -------------------------------------------------------------------------------
 
 
@@ -319,24 +337,3 @@ def _curves_data(table, shown, theory):
     data = data.drop_duplicates(["benchmark", "how", "budget"])
     columns = ["benchmark", "how", "kind", "few", "budget", "trials", "gap", "gap_low", "gap_high"]
     return data[columns]
-
-
-# --- dots with intervals --------------------------------------------------------------------------
-
-
-def interval_dots(data, value, title, reference=None, x=None, shape=alt.Undefined, **channels):
-    """Dots of the column `value` with rules from low to high; a dashed rule at `reference`.
-
-    `x` are options of that axis (scale, axis); the other channels are y, color, tooltip and so on.
-    """
-
-    def across(field):
-        return alt.X(field, title=title, **(x or {}))
-
-    base = alt.Chart(data).encode(**channels)
-    rules = base.mark_rule(strokeWidth=1.5).encode(across("low:Q"), x2="high:Q")
-    dots = base.mark_point(opacity=1, size=40).encode(across(f"{value}:Q"), shape=shape)
-    if reference is None:
-        return rules + dots
-    at = alt.Chart(data).transform_calculate(reference=str(reference))  # its mean: drawn once
-    return at.mark_rule(strokeDash=[4, 4]).encode(across("mean(reference):Q")) + rules + dots
