@@ -27,6 +27,7 @@ __all__ = [
     "estimator_heat",
     "family",
     "family_scale",
+    "interval_dots",
     "label",
     "mean_dots",
     "method_dots",
@@ -122,6 +123,24 @@ def _labelled(table):
     """The table with plain names: of the benchmarks, and of the methods in the column "how"."""
     benchmarks = table["benchmark"].map(lambda name: BENCHMARK_LABELS.get(name, name))
     return table.assign(benchmark=benchmarks, how=table["method"].map(label))
+
+
+def interval_dots(data, value, title, reference=None, x=None, shape=alt.Undefined, **channels):
+    """Dots of the column `value` with rules from low to high; a dashed rule at `reference`.
+
+    `x` are options of that axis (scale, axis); the other channels are y, color, tooltip and so on.
+    """
+
+    def across(field):
+        return alt.X(field, title=title, **(x or {}))
+
+    base = alt.Chart(data).encode(**channels)
+    rules = base.mark_rule(strokeWidth=1.5).encode(across("low:Q"), x2="high:Q")
+    dots = base.mark_point(opacity=1, size=40).encode(across(f"{value}:Q"), shape=shape)
+    if reference is None:
+        return rules + dots
+    at = alt.Chart(data).transform_calculate(reference=str(reference))  # its mean: drawn once
+    return at.mark_rule(strokeDash=[4, 4]).encode(across("mean(reference):Q")) + rules + dots
 
 
 # --- the heat table -------------------------------------------------------------------------------
