@@ -50,17 +50,16 @@ def plan(args):
     advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
     shows = smallest_difference(source, n) if source else np.nan
-    cost = args.cost or 0
+    costs = [count * (args.cost or 0) for count in (n, n_items)]
     said = {
         str(advice): True,
         f"That is {n} of {n_items} items, {n / n_items:.0%} of a full run.": True,
-        f"It costs {n * cost:g}, a full run {n_items * cost:g}.": cost,
+        "It costs {:g}, a full run {:g}.".format(*costs): args.cost,
         f"Two models on the same {n} items are told apart (80% power, 5% level) where they differ "
         f"by {100 * shows:.1f} points or more, if they are like neighbours among the best "
         "sources.": shows > 0,
     }
-    costs = [n * cost, n_items * cost] if cost else None
-    content = {"of": n_items, "cost": costs, "smallest_difference": shows}
+    content = {"of": n_items, "cost": args.cost and costs, "smallest_difference": shows}
     return advice._asdict() | content, report.lines_of(said)
 
 
@@ -85,20 +84,20 @@ def items(args):
             _export(session, args.session, path, written(names, args.task))
             words.append(f"wrote {path}: {len(names)} to run")
     session.save(args.session)
-    n_next = len(session.next_items())
-    state = f"{len(session.results)} items are recorded, {n_next} are to be run next"
+    state = f"{len(session.results)} items recorded, {len(session.next_items())} to run next"
     print(f"{args.session}, sources {session.source!r}: {state}", file=sys.stderr)
     return {"items": names, "done": session.done}, "\n".join(words or names)
 
 
 def estimate(args):
-    """Record the results of what was asked for, and print the estimate."""
+    """Record the results of what was asked for, if there are any, and print the estimate."""
     session, source = _given(args)
     if source is None:
         raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
-    results = _results(args, args.results, source)
-    session = session or one_round(source, in_any_order(results.index))
-    _record(session, results, args.failed)
+    if args.results or not session:
+        results = _results(args, args.results, source)
+        session = session or one_round(source, in_any_order(results.index))
+        _record(session, results, args.failed)
     failed = args.failed or "wrong"
     found = session.estimate(failed)
     parts = report.parts_of(session, args.by, failed)

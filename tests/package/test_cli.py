@@ -534,6 +534,21 @@ def test_lists_for_other_harnesses(run, tables):
     assert code == 1 and "lm_eval has no other items" in said and not Path("x.json").exists()
 
 
+def test_another_metric_than_the_sources_is_refused(run):
+    run("items logs/sources --metric acc --budget 12 --one-round --session s.json")
+    code, _, said = run("estimate logs/target --session s.json --metric acc_norm")
+    assert code == 1 and "begun with metric acc, not acc_norm" in said
+
+
+def test_where_an_evaluation_stands(run, two):
+    found = run("estimate all.csv --session s.json")
+    assert run("estimate --session s.json") == found and found[0] == 0
+    assert (
+        "sources Scores('sources': 29 models x 60 items): 20 items recorded, 0 to run"
+        in run("items --session s.json")[2]
+    )
+
+
 def test_all_items_for_another_model(run, two):
     asked = list(json.loads(Path("s.json").read_text())["results"])
     assert run("items --session s.json --all")[1].split() == asked
