@@ -65,9 +65,7 @@ class Comparison(NamedTuple):
 class Ranking(NamedTuple):
     """Several models in order of their accuracies, and what is sure of that order."""
 
-    models: (
-        pd.DataFrame
-    )  # by model: value, lower, upper, on_items, best_rank, worst_rank, no_result
+    models: pd.DataFrame  # by model: value, lower, upper, on_items, best_rank, worst_rank, lacks
     pairs: pd.DataFrame  # a, b, value of b minus a, lower, upper, p
 
 
@@ -170,7 +168,7 @@ def rank_models(
         low, high = (np.nan_to_num(scores, nan=end) for end in (0, failed == "open"))
         value = _between(drawn.read(low), drawn.read(high))
         rows[model] = *value, (low + high).mean() / 2, 1, len(known), np.isnan(scores).sum()
-    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank", "no_result"]
+    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank", "lacks"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     pairs = []
     m = math.comb(len(table), 2)

@@ -114,7 +114,15 @@ def ranking_words(ranking) -> str:
     models, pairs = (table.to_string(float_format="%.3f") for table in (ranking.models, apart))
     count = f"{len(apart)} of {len(ranking.pairs)} pairs are told apart"
     held = "the ranks hold together in 95 of 100 evaluations"
-    return lines_of({models: True, f"{count}; {held}": True, pairs: len(apart)})
+    said = {
+        models: True,
+        "lacks: items without a result; they count as wrong, or are left open by --failed open": (
+            ranking.models["lacks"].any()
+        ),
+        f"{count}; {held}": True,
+        pairs: len(apart),
+    }
+    return lines_of(said)
 
 
 # --- one page, to hand on ---

@@ -407,7 +407,7 @@ def test_items_that_the_other_model_lacks(run, two):
         "models"
     ]
     place = models["index"].index("part (part.csv)")
-    assert models["no_result"][place] == 2 and models["value"][place] == pytest.approx(b)
+    assert models["lacks"][place] == 2 and models["value"][place] == pytest.approx(b)
 
 
 def test_a_failed_item_counts_as_wrong_in_a_comparison_too(run, two):
@@ -416,6 +416,8 @@ def test_a_failed_item_counts_as_wrong_in_a_comparison_too(run, two):
     failed[asked[:2]] = np.nan
     as_run("failed.csv", failed)
     code, said, note = run("compare failed.csv --session s.json")
+    assert "\nlacks: " in run("compare failed.csv all.csv --session s.json")[1]
+    assert "\nlacks: " not in run("compare other.csv all.csv --session s.json")[1]
     assert code == 0 and "B on 2; they are counted as wrong" in said
     assert "they count as wrong, or as --failed says" in note
     wrong = json.loads(run("compare failed.csv --session s.json --failed wrong --json")[1])
