@@ -29,7 +29,9 @@ EPILOG = f"""example, with sample logs of lm-evaluation-harness (other logs and 
   lm_eval ... --samples samples.json --log_samples --output_path runs
   benchpred estimate runs --session mine.json
 The last three are repeated until the budget is spent, {ROUNDS} times; with items --rounds 3, three
-times.  Then run another model on the same items, by the list of all of them, and compare:
+times.  The first rounds are small, and the later ones learn from them.  The session keeps SOURCES,
+--metric, --filter and --missing: once it is begun, --session is enough.
+Then run another model on the same items, by the list of all of them, and compare:
   benchpred items --session mine.json --all --samples all.json
   benchpred compare other_runs --session mine.json
 Where the script is not on the path: python -m benchpred_utils check logs/*"""
@@ -48,63 +50,57 @@ def plan(args):
     advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
     shows = smallest_difference(source, n) if source else np.nan
-    cost = args.cost or 0
+    costs = [count * (args.cost or 0) for count in (n, n_items)]
     said = {
         str(advice): True,
         f"That is {n} of {n_items} items, {n / n_items:.0%} of a full run.": True,
-        f"It costs {n * cost:g}, a full run {n_items * cost:g}.": cost,
+        "It costs {:g}, a full run {:g}.".format(*costs): args.cost,
         f"Two models on the same {n} items are told apart (80% power, 5% level) where they differ "
         f"by {100 * shows:.1f} points or more, if they are like neighbours among the best "
         "sources.": shows > 0,
     }
-    costs = [n * cost, n_items * cost] if cost else None
-    content = {"of": n_items, "cost": costs, "smallest_difference": shows}
+    content = {"of": n_items, "cost": args.cost and costs, "smallest_difference": shows}
     return advice._asdict() | content, report.lines_of(said)
 
 
 def check(args):
-    """Say what files hold; what is wrong with one is an error."""
-    content = {}
-    words = []
-    for path in args.files:
-        scores = _read(args, [path])
-        words.append(report.file_words(path, scores))
-        content[path] = {
-            "models": scores.models,
-            "items": scores.items,
-            "accuracy": scores.accuracy,
-        }
-    return content, "\n".join(words)
+    """Say what files hold together; what is wrong with them is an error."""
+    scores = _read(args, args.files)
+    content = {name: getattr(scores, name) for name in ("models", "items", "accuracy")}
+    return content, report.file_words(args.files, scores)
 
 
 def items(args):
-    """Print the items to run next, one a line, and write them as a harness wants them."""
+    """Print the items to run next, one a line, or write them as a harness wants them."""
     if args.one_round and args.method:
         raise argparse.ArgumentError(None, "--one-round is a method: leave --method out")
     args.method = ONE_ROUND if args.one_round else args.method
     session = _resumed(args) if Path(args.session).exists() else _begun(args)
     names = [*(session.results if args.all else ()), *session.next_items()]
+    words = []
     for option, written in EXPORTS.items():
         path = getattr(args, option)
-        if path:
+        if path and names:
             _export(session, args.session, path, written(names, args.task))
+            words.append(f"wrote {path}: {len(names)} to run")
     session.save(args.session)
-    if not names:
-        print("nothing: the evaluation is done", file=sys.stderr)
-    return {"items": names, "done": session.done}, "\n".join(names)
+    state = f"{len(session.results)} items recorded, {len(session.next_items())} to run next"
+    print(f"{args.session}, sources {session.source!r}: {state}", file=sys.stderr)
+    return {"items": names, "done": session.done}, "\n".join(words or names)
 
 
 def estimate(args):
-    """Record the results of what was asked for, and print the estimate."""
+    """Record the results of what was asked for, if there are any, and print the estimate."""
     session, source = _given(args)
     if source is None:
         raise argparse.ArgumentError(None, "give one of --session, --sources and --benchmark")
-    results = _results(args, args.results, source)
-    session = session or one_round(source, in_any_order(results.index))
-    _record(session, results, args.failed)
+    if args.results or not session:
+        results = _results(args, args.results, source)
+        session = session or one_round(source, in_any_order(results.index))
+        _record(session, results, args.failed)
     failed = args.failed or "wrong"
     found = session.estimate(failed)
-    parts = session.estimate_by(args.by, failed) if args.by else None
+    parts = report.parts_of(session, args.by, failed)
     words = report.estimate_words(
         found, session, f"benchpred items --session {args.session}", parts
     )
@@ -118,8 +114,9 @@ def estimate(args):
 def compare(args):
     """Say which of two models, or of several, is better."""
     session, source = _given(args)
-    runs = {path: _results(args, [path], source) for path in args.results}
-    models = {args.session: session} | runs if session else runs
+    runs = _runs(args, source)
+    mine = session and f"{session.origin.get('model', 'this model')} ({args.session})"
+    models = {mine: session} | runs if session else runs
     if session and session.reference and not runs:
         known = source.values[source.models == session.reference][0]
         models = {session.reference: dict(zip(source.items, known))} | models
@@ -129,7 +126,7 @@ def compare(args):
     if len(models) == 2:
         found = compare_models(*models.values(), source_scores=source, **options)
         return found._asdict(), report.comparison_words(found, models)
-    ranking = rank_models(runs, session, name=args.session, **options)
+    ranking = rank_models(runs, session, name=mine, **options)
     frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
     content = {name: frame.to_dict("list") for name, frame in frames.items()}
     return content, report.ranking_words(ranking)
@@ -138,20 +135,21 @@ def compare(args):
 def page(args):
     """Write one page with the estimate, its interval as a picture, items, hashes and versions."""
     session = _resumed(args)
-    compared = {
-        path: compare_models(session, _results(args, [path], session.source))
-        for path in args.results
-    }
+    runs = _runs(args, session.source)
+    options = {"failed": args.failed or "error"}
+    compared = {name: compare_models(session, run, **options) for name, run in runs.items()}
     path = Path(args.out)
     if path.exists() and report.MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise ValueError(f"{path} is there already, and is no report: give another name")
-    write_text(path, report.page(session, compared, args.session, args.sources))
+    write_text(
+        path, report.page(session, compared, args.session, args.sources, args.failed or "wrong")
+    )
     return {"page": args.out}, f"wrote {path}"
 
 
 # --- sources, sessions, results ---
 
-READING = ("metric", "filter", "same_items")  # for results there may be others
+READING = ("metric", "filter", "same_items")  # results may need them, where sources do not
 BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
 KEPT = (*BEGUN, "missing", *READING)
 
@@ -214,14 +212,14 @@ def _resumed(args):
         paths = [*origin["paths"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(
-            f"{path} is not a session, or not there; `items` begins one (one that was begun in "
-            "Python goes on there, by EvaluationSession.resume)"
+            f"{path} is not there, or is no session, or not whole; `items` begins one (what was "
+            "begun in Python goes on there, by EvaluationSession.resume)"
         ) from None
     for name, value in _said(args).items():
         kept = origin.get(name)
         if value is None:
             setattr(args, name, kept)
-        elif value != kept and (args.run is items or name not in READING):
+        elif value != kept and (kept is not None or name not in READING):
             raise ValueError(
                 f"{path} is there already, and was begun with {name} {kept}, not {value}: leave "
                 "that out to go on with it, or name another file"
@@ -243,18 +241,34 @@ def _results(args, paths, source):
     return results
 
 
+def _runs(args, source):
+    """The results of each model, under its name and where they are."""
+    runs = {}
+    for path in args.results:
+        results = _results(args, [path], source)
+        runs[f"{results.name} ({path})"] = results
+    return runs
+
+
 def _record(session, results, failed):
     """Record the results of all items asked for, round after round."""
-    begun = len(session.results)
+    begun = session.results
     before = -1
     while before < len(session.results):
         before = len(session.results)
         names = [name for name in session.results if name in results]  # refused if changed
         is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
         names += [name for name in session.next_items() if is_run or name in results]
+        if names and session.origin:
+            session.origin.setdefault("model", results.name)
         session.record(names, [results.get(name) for name in names])
-    if before == begun and not session.done:
-        warnings.warn("no result is new: these are not of the items asked for", stacklevel=2)
+    if session.results == begun and not session.done:
+        known = results.index.isin([*session.results]).sum()
+        warnings.warn(
+            f"no result is new: {known} of {len(results)} are recorded already, and no other is of "
+            "an item asked for (`items` lists these)",
+            stacklevel=2,
+        )
 
 
 # --- items, as harnesses want them ---
@@ -266,7 +280,11 @@ def _samples(names, task):
     for name in names:
         its_task, _, number = name.rpartition(":")
         if not number.isdigit() or not (its_task or task):
-            advice = "name it by --task" if number.isdigit() else "lm_eval has no other items"
+            advice = (
+                "name it by --task"
+                if number.isdigit()
+                else ("lm_eval has no other items, and those of --benchmark are not its doc_ids")
+            )
             raise ValueError(f"item {name} is not TASK:NUMBER, as lm_eval counts items: {advice}")
         found.setdefault(its_task or task, []).append(int(number))
     return json.dumps({its_task: sorted(numbers) for its_task, numbers in found.items()})
@@ -302,7 +320,8 @@ files             FILES             tables, logs, folders of them
 sources           SOURCES           the scores of other models: tables, logs, folders of them
 results           RESULTS           results of one model: item, score as CSV or JSONL; logs
 --sources         FILES             the scores of other models, where there is no session
---benchmark       NAME              sources that the book has: gsm8k, mmlu, ...
+--benchmark       NAME              sources that the book has, gsm8k, mmlu, ..., to plan with: \
+their items (of gsm8k the 1,000 of HELM-Lite, in its order) are no doc_ids of lm_eval
 --session         FILE              the evaluation's file; `items` begins it
 --budget          N                 items to run (below 1: a fraction)
 --precision       H                 half-width at which it is enough
@@ -310,22 +329,23 @@ results           RESULTS           results of one model: item, score as CSV or 
 --target          new|known         better than the sources (the default), or like them
 --cost            C                 of one item, in any unit
 --of              COUNT             items of the whole benchmark, without sources
---rounds          COUNT             runs that share the budget (default {ROUNDS})
+--rounds          COUNT             runs that share the budget (default {ROUNDS}); each is larger \
+than the one before, which it learns from
 --method          {"|".join(METHODS)}  what draws and estimates (default {RECOMMENDED})
 --one-round       -                 draw all items at once, uniformly: one run, and an interval \
 about an eighth wider; short for --method {ONE_ROUND}
 --seed            COUNT             of the draw
 --tasks           items|mean        share the budget out over tasks, for the average over items, \
-or over tasks
+or for the mean of the tasks
 --reference       MODEL             a source model with which the new one is to be compared
 --by              task|domain       also the estimate of each, and both averages
 --all             -                 the items asked for so far, not only the next
---samples         FILE              write the items for lm_eval --samples FILE
+--samples         FILE              write the items to FILE, for lm_eval --samples FILE
 --sample-id       FILE              write them for inspect eval --sample-id $(cat FILE)
 --instance-ids    FILE              write them for SWE-bench: --instance_ids $(cat FILE)
 --task            NAME              of the task, where the items are only numbers
---failed          wrong|open|error  an item without a result counts as wrong, or is left open, \
-for bounds
+--failed          wrong|open        an item that was not run, or without a result, counts as \
+wrong, or is left open, for bounds
 --out             PAGE              the page to write, such as report.html
 --metric          WHICH             which metric to read, where logs hold several
 --filter          WHICH             which filter of lm-evaluation-harness, where there are more
@@ -356,11 +376,11 @@ COMMANDS = {  # what runs it, its help, and its options, ! on those that it need
         "say which of two models is better, or in which order several are",
         "results --session --sources --benchmark --of --failed",
     ),
-    "check": (check, "say what files hold, or what is wrong with them", "files"),
+    "check": (check, "say what files hold together, or what is wrong with them", "files"),
     "report": (
         page,
         "write a page to hand on: estimate, picture, items, hashes, versions",
-        "results --session! --out!",
+        "results --session! --out! --failed",
     ),
 }
 READ = " --metric --filter --missing --same-items --json"  # options of every command

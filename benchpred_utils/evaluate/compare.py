@@ -65,7 +65,7 @@ class Comparison(NamedTuple):
 class Ranking(NamedTuple):
     """Several models in order of their accuracies, and what is sure of that order."""
 
-    models: pd.DataFrame  # by model: value, lower, upper, on_items, best_rank, worst_rank
+    models: pd.DataFrame  # by model: value, lower, upper, on_items, best_rank, worst_rank, lacks
     pairs: pd.DataFrame  # a, b, value of b minus a, lower, upper, p
 
 
@@ -105,8 +105,9 @@ def compare_models(
     nearly the same model, it is far more precise. Two sessions: the difference of their estimates.
     Results of items that no source has are left out.
 
-    `failed` says what an item is without a result: an "error", "wrong", or "open", which gives
-    bounds. With m `comparisons` the level of the interval is 1 - 0.05/m (Bonferroni).
+    An item that failed, with None for a result, counts as wrong, and one that was not run is an
+    error; with `failed` "wrong" both are wrong, and "open" gives bounds. With m `comparisons` the
+    level of the interval is 1 - 0.05/m (Bonferroni).
     Raises ValueError, naming the culprit, when the two can't be compared.
     """
     a_draws = isinstance(a, EvaluationSession)
@@ -131,6 +132,8 @@ def compare_models(
         raise ValueError(
             "several comparisons take models on the same items: here the interval is one at 95%"
         )
+    s_a = s_a.fillna(0)
+    s_b = s_b.fillna(0)
     alone = _alone(a, s_a, s_b, source), _alone(b, s_b, s_a, source)
     return _apart(alone, s_a, s_b, n_items, SEPARATE if a_draws else SHIFTED)
 
@@ -161,9 +164,11 @@ def rank_models(
     drawn = _drawn_by(session) if session else _drawn_from(known.values(), n_items)
     rows = {}
     for model, results in known.items():
-        scores = np.nan_to_num(_scores(drawn, results))
-        rows[model] = *drawn.read(scores), scores.mean(), 1, len(known)
-    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank"]
+        scores = _scores(drawn, results)
+        low, high = (np.nan_to_num(scores, nan=end) for end in (0, failed == "open"))
+        value = _between(drawn.read(low), drawn.read(high))
+        rows[model] = *value, (low + high).mean() / 2, 1, len(known), np.isnan(scores).sum()
+    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank", "lacks"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     pairs = []
     m = math.comb(len(table), 2)
@@ -196,29 +201,41 @@ def smallest_difference(source_scores: Scores, n: int) -> float:
 def _paired(drawn, a, b, comparisons, failed):
     s_a = _scores(drawn, a)
     s_b = _scores(drawn, b)
-    lacks = np.isnan(s_a + s_b)
-    if lacks.any() and failed == "error":
+    absent = [name for name in drawn.items if not (name in a and name in b)]
+    if absent and failed == "error":
         raise ValueError(
-            f"{lacks.sum()} of the {len(lacks)} items lack a result of one of the two models, the "
-            f"first is {drawn.items[lacks.argmax()]}: run them, or let them count as wrong "
-            "(failed='wrong'), or leave them open, for bounds (failed='open')"
+            f"{len(absent)} of the {len(s_a)} items lack a result of one of the two models, the "
+            f"first is {absent[0]}: run them, or let them count as wrong, failed='wrong' (--failed "
+            "wrong), or leave them open, for bounds, failed='open'"
         )
-    top = float(failed == "open")
-    low = _difference(drawn, np.nan_to_num(s_a, nan=top), np.nan_to_num(s_b), comparisons)
-    if not (top and lacks.any()):
-        return low
-    high = _difference(drawn, np.nan_to_num(s_a), np.nan_to_num(s_b, nan=top), comparisons)
-    note = (
-        f"{lacks.sum()} items lack a result: the ends hold whatever it would be, the value is "
-        f"between {low.value:.3f} and {high.value:.3f}"
+    wrong, low, high = (
+        _difference(drawn, np.nan_to_num(s_a, nan=of_a), np.nan_to_num(s_b, nan=of_b), comparisons)
+        for of_a, of_b in ((0, 0), (1, 0), (0, 1))
     )
+    n_a, n_b = np.isnan([s_a, s_b]).sum(axis=1)
+    if n_a + n_b == 0:
+        return wrong
+    how = "left open" if failed == "open" else "counted as wrong"
+    note = (
+        f"of {len(s_a)} items A has no result on {n_a}, B on {n_b}; they are {how}, and whatever "
+        f"they are, B - A is from {100 * low.value:+.1f} to {100 * high.value:+.1f} points"
+    )
+    if failed != "open":
+        return wrong._replace(warnings=(note,))
+    a, b = zip(low.accuracies, high.accuracies)
     return low._replace(
         value=(low.value + high.value) / 2,
         upper=high.upper,
         only_a=high.only_a,
         p=np.nan,
+        accuracies=(_between(*reversed(a)), _between(*b)),
         warnings=(note,),
     )
+
+
+def _between(low, high):
+    """The estimate half way between two, and the interval that holds theirs."""
+    return Estimate((low.value + high.value) / 2, low.lower, high.upper)
 
 
 def _scores(drawn, results):
@@ -349,7 +366,7 @@ def in_any_order(names: Iterable[str]) -> list[str]:
 
 
 def _results(model, source):
-    """The results of a model by item, those of the benchmark, without what is missing."""
+    """The results of a model by item, those of the benchmark; NaN where an item has failed."""
     if isinstance(model, EvaluationSession):
         if model._settings["precision"]:
             raise ValueError(
@@ -368,6 +385,4 @@ def _results(model, source):
     wrong = series[(series < 0) | (series > 1)]
     if len(wrong):
         raise ValueError(f"the result of item {wrong.index[0]} is {wrong.iloc[0]:g}, not in [0, 1]")
-    if source is not None:
-        series = among(series, source.items)
-    return series.dropna()
+    return series if source is None else among(series, source.items)

@@ -100,7 +100,8 @@ def read_results(paths, metric=None, filter=None, sources=(), same_items=False) 
     if len(empty):
         place = rows["place"][rows["score"].isna()].iloc[0]
         warnings.warn(
-            f"{place}: {len(empty)} of {len(scores)} items have no score: {named(empty)}",
+            f"{place}: {len(empty)} of {len(scores)} items have no score: {named(empty)}; they "
+            "count as wrong, or as --failed says",
             stacklevel=2,
         )
         scores = scores.astype(object).where(scores.notna(), None)
@@ -337,7 +338,7 @@ def _scores(rows, missing):
             raise ValueError(f"the name {printable(longest)} is too long; give it a shorter one")
     domains = domains[matrix.columns].to_numpy(str)
     is_one = len(set(domains)) == 1
-    return Scores(matrix, domains=None if is_one else domains, name=rows["root"].iloc[0])
+    return Scores(matrix, domains=None if is_one else domains, name=named(rows["root"].unique()))
 
 
 def _what_is_missing(matrix, domains, rows):
@@ -348,9 +349,9 @@ def _what_is_missing(matrix, domains, rows):
     lines = [f"{len(counts)} of {len(matrix)} models lack scores:"]
     for model, count in counts.head(5).items():
         of_model = rows[rows["model"] == model].sort_values("score", na_position="first")
-        row = of_model.iloc[0]
-        place = row["file" if row["score"] >= 0 else "place"]
         items = lacks.columns[lacks.loc[model]]
+        row = of_model.iloc[(of_model["task"] == domains[items[0]]).argmax()]
+        place = row["file" if row["score"] >= 0 else "place"]
         lines.append(
             f"  {printable(model)} lacks {count} of {len(domains)} items: {named(items)} ({place})"
         )
@@ -362,10 +363,11 @@ def _what_is_missing(matrix, domains, rows):
         for domain, number in dropped.value_counts().items()
     ]
     lines.append(
-        f"with missing='drop' (--missing drop) only {rest.shape[1]} items are left of all: dropped "
-        f"are {len(dropped)} ({named(shares)}), and the mean score of the rest is "
-        f"{rest.mean().mean():.3f}, not {matrix.mean().mean():.3f}; without {printable(worst)} "
-        f"there are {matrix.drop(worst).dropna(axis=1).shape[1]} (missing='drop-models'); "
-        "missing='keep' keeps the gaps; are items named alike in all files?"
+        f"--missing drop (in Python missing='drop') leaves {rest.shape[1]} items: dropped are "
+        f"{len(dropped)} ({named(shares)}), and the mean score is {matrix.mean().mean():.3f} with "
+        f"them, {rest.mean().mean():.3f} without; --missing drop-models leaves "
+        f"{len(matrix) - len(counts)} models x {len(domains)} items (without {printable(worst)} "
+        f"alone, drop leaves {matrix.drop(worst).dropna(axis=1).shape[1]} items); --missing keep "
+        "keeps the gaps; are items named alike in all files?"
     )
     return "\n".join(lines)

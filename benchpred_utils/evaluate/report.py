@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import __version__
 from ..methods import METHODS
-from .readers import named
+from .files import named
+from .parts import PartEstimate
 
 
 def lines_of(said: dict) -> str:
@@ -24,14 +25,19 @@ def as_json(content: object) -> str:
     return json.dumps(json.loads(text, parse_constant=lambda name: None))
 
 
-def file_words(path, scores) -> str:
-    """What a file holds."""
-    domains = "" if scores.domains is None else f", {len(set(scores.domains))} domains"
-    kind = "0 or 1" if np.isin(scores.values, (0, 1)).all() else "between 0 and 1"
+def file_words(paths, scores) -> str:
+    """What files hold together."""
+    values = scores.values[~np.isnan(scores.values)]
+    kind = "0 or 1" if np.isin(values, (0, 1)).all() else "between 0 and 1"
+    lacking = scores.values.size - values.size
+    tasks = named(np.unique([] if scores.domains is None else scores.domains))
     said = {
-        f"{path}: {scores.n_models} models x {scores.n_items} items{domains}; scores {kind}": True,
-        f"  models {named(scores.models)}; items {named(scores.items)}": True,
+        f"{named(paths)}: scores {kind}": True,
+        f"  models: {scores.n_models} ({named(scores.models)})": True,
+        f"  items: {scores.n_items} ({named(scores.items)})": True,
         f"  accuracy {scores.accuracy.min():.3f} to {scores.accuracy.max():.3f}": True,
+        f"  tasks or domains: {tasks}": tasks,
+        f"  missing scores: {lacking}": lacking,
         "  more models than items: if its rows are items, transpose it": (
             scores.n_models > scores.n_items
         ),
@@ -39,30 +45,38 @@ def file_words(path, scores) -> str:
     return lines_of(said)
 
 
+def parts_of(session, by=None, failed="wrong"):
+    """The estimates of tasks where they are asked for, or the session was begun for their mean."""
+    wanted = by or session._settings["tasks"] == "mean"
+    return session.estimate_by(by, failed) if wanted and session.done else None
+
+
 def estimate_words(found, session, again: str, parts=None) -> str:
     """An estimate, and those of tasks; `again` is the command that lists the items."""
-    value = _clipped(found.value)
-    ends = f", from {found.lower:.3f} to {found.upper:.3f}" if found.lower >= 0 else ""
     low, high = found.bounds
     n_next = len(session.next_items())
-    rows = parts.tasks | {"mean of tasks": parts.mean, "all items": parts.items} if parts else {}
-    said = {
-        f"{value:.3f}{ends}; {found.n} of {session.source.n_items} items": True,
+    rows = {"mean of tasks": parts.mean} | parts.tasks if parts else {}
+    rows["accuracy on all items"] = PartEstimate(*found[:4], session.source.n_items)
+    said = {f"{name}: {_part_words(part)}": True for name, part in rows.items()}
+    said |= {
         f"worth {found.n * found.ess:.0f} items drawn at random": found.ess > 0,
         f"{found.imputed:.3f} with forecasts for the items not run: often closer, but not "
         "unbiased": abs(found.imputed - found.value) > 1e-9,
         _with_notes(found): True,
         f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is "
-        "shown": value != found.value,
+        "shown": not 0 <= found.value <= 1,
         f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right": found.failed,
-        f"next: {n_next} more item{'s' * (n_next > 1)}, {again}": n_next,
-        "to rank it with other models run these on the same items: estimates of single models, "
-        "each on items of its own, rank them worse": session.done,
+        f"next: {n_next} more to run ({again}), or to be counted as wrong (--failed wrong)": n_next,
+        "to compare it with other models, run them on the same items (benchpred compare)": (
+            session.done
+        ),
     }
-    for name, part in rows.items():
-        ends = f"{_clipped(part.value):.3f}, from {part.lower:.3f} to {part.upper:.3f}"
-        said[f"{name}: {ends}; {part.n} of {part.n_items} items"] = True
     return lines_of(said)
+
+
+def _part_words(part):
+    ends = f", from {part.lower:.3f} to {part.upper:.3f}" if part.lower >= 0 else ""
+    return f"{_clipped(part.value):.3f}{ends}; {part.n} of {part.n_items} items"
 
 
 def _with_notes(found):
@@ -100,7 +114,15 @@ def ranking_words(ranking) -> str:
     models, pairs = (table.to_string(float_format="%.3f") for table in (ranking.models, apart))
     count = f"{len(apart)} of {len(ranking.pairs)} pairs are told apart"
     held = "the ranks hold together in 95 of 100 evaluations"
-    return lines_of({models: True, f"{count}; {held}": True, pairs: len(apart)})
+    said = {
+        models: True,
+        "lacks: items without a result; they count as wrong, or are left open by --failed open": (
+            ranking.models["lacks"].any()
+        ),
+        f"{count}; {held}": True,
+        pairs: len(apart),
+    }
+    return lines_of(said)
 
 
 # --- one page, to hand on ---
@@ -109,10 +131,12 @@ VERSIONS = f"benchpred-book {__version__}, numpy {np.__version__}"
 MARK = "<!-- benchpred report -->"
 
 
-def page(session, compared: dict, path: str, sources: list) -> str:
+def page(session, compared: dict, path: str, sources: list, failed="wrong") -> str:
     """HTML without scripts and without anything from elsewhere."""
-    found = session.estimate()
-    parts = _part("accuracy", found, 0, estimate_words(found, session, "benchpred items"))
+    found = session.estimate(failed)
+    of_tasks = parts_of(session, failed=failed)
+    words = estimate_words(found, session, "benchpred items", of_tasks)
+    parts = _part("accuracy", of_tasks.mean if of_tasks else found, 0, words)
     for name, one in compared.items():
         words = comparison_words(one, ["this model", name])
         parts += _part(f"{name}, less this model's accuracy", one, -1, words)
@@ -128,7 +152,7 @@ def page(session, compared: dict, path: str, sources: list) -> str:
 <!doctype html>{MARK}<html lang="en"><meta charset="utf-8"><title>Evaluation</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
 pre{{white-space:pre-wrap}}svg{{width:100%}}</style>
-<h1>{escape(session.source.name)}: accuracy from few items</h1>
+<h1>{escape(session.origin.get("model", "A model"))}: accuracy from few items</h1>
 {parts}<h2>What it rests on</h2><pre>{facts}</pre>
 <h2>Items</h2><pre>{results}</pre></html>"""
 

@@ -21,6 +21,7 @@ from ..irt import sigmoid
 from ..methods import METHODS, RECOMMENDED, OneRound, draws_of
 from ..scores import Scores
 from ..sequences import SequentialDraws
+from .files import named
 from .parts import PartEstimate, TaskEstimates, part_estimates, shares, span, tasks_of
 
 try:
@@ -238,8 +239,8 @@ class EvaluationSession:
         value, _, _, ess, imputed = readings.mean(axis=0).tolist()
         lower = readings[:, 1].min().item()
         upper = readings[:, 2].max().item()
-        n_failed = list(self.results.values()).count(None)
-        warnings = tuple(self._warnings(lower, upper, n_failed, failed))
+        lost = [name for name, result in self.results.items() if result is None]
+        warnings = tuple(self._warnings(lower, upper, lost, failed))
         return SessionEstimate(
             value,
             lower,
@@ -249,7 +250,7 @@ class EvaluationSession:
             self._interval(lower),
             imputed,
             warnings,
-            n_failed,
+            len(lost),
             tuple(found[:, 0].tolist()),
         )
 
@@ -344,18 +345,24 @@ class EvaluationSession:
         *parts, mean = map(span, zip(*readings))
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
-    def _warnings(self, lower, upper, n_failed, failed):
+    def _warnings(self, lower, upper, lost, failed):
         observed = self._rounds.observed
         t = observed.size
         n = self._settings["budget"]
         best = self.source.accuracy.max()
         worst = self.source.accuracy.min()
-        if n_failed:
+        if lost:
             how = "left open" if failed == "open" else f"counted as {failed}"
-            yield f"{n_failed} of the {len(self.results)} items run have no result; they are {how}"
+            yield (
+                f"{len(lost)} of the {len(self.results)} items run have no result; they are {how}, "
+                f"until they are run again, and recorded with one: {named(lost)}"
+            )
         n_tasks = len({name.rpartition(":")[0] for name in self.source.items.tolist()})
         if n_tasks > 1:
-            yield f"the mean is over the items of {n_tasks} tasks; estimate_by gives each task's"
+            yield (
+                f"the mean over all items is not that of the {n_tasks} tasks: --by task "
+                "(estimate_by) gives this, and each task's"
+            )
         if n and not self.done:
             yield (
                 f"the budget is not spent yet, {n - len(self.results)} of the {n} items lack a "

@@ -41,7 +41,7 @@ def test_one_round_with_the_harness(run):
         "items logs/sources --metric acc --budget 12 --one-round --seed 1 --session s.json "
         "--samples x.json"
     )
-    assert code == 0 and len(said.split()) == 12
+    assert code == 0 and said == "wrote x.json: 12 to run\n"  # and not the items as well
     asked = json.loads(Path("x.json").read_text())
     assert asked == json.loads(Path("logs/samples.json").read_text()) and asked["sums"] == sorted(
         asked["sums"]
@@ -107,7 +107,7 @@ def test_in_rounds(run, tables):
     said = run("estimate round.csv --session s.json")[1]
     clause = "with forecasts for the items not run: often closer, but not unbiased"
     assert f"\n{found['imputed']:.3f} {clause}\n" in said and "; 20 of 60 items" in said
-    assert "rank them worse" in said  # of estimates on items of their own
+    assert "run them on the same items (benchpred compare)" in said
     assert calls == 10 and found["n"] == 20 and found["done"]
     run("items sources.csv --budget 20 --seed 1 --session t.json")
     assert (
@@ -119,7 +119,7 @@ def test_in_as_many_rounds_as_are_wanted(run, tables):
     said = run("items sources.csv --budget 20 --rounds 3 --seed 1 --session s.json")[1]
     assert len(said.split()) == 4
     pd.read_csv("all.csv").set_index("item").loc[said.split()].to_csv("round.csv")
-    assert "next: 7 more items" in run("estimate round.csv --session s.json")[1]
+    assert "next: 7 more to run (benchpred items" in run("estimate round.csv --session s.json")[1]
     assert len(run("items sources.csv --budget 20 --rounds 1 --session t.json")[1].split()) == 20
 
 
@@ -169,8 +169,33 @@ def test_a_session_moves_with_its_sources(run, tables):
 
 def test_check(run, tables):
     code, said, _ = run("check sources.csv all.csv")
-    assert code == 0 and "29 models x 60 items; scores 0 or 1" in said
-    assert run("check logs/sources --metric acc")[0] == 0
+    assert code == 0 and said.startswith("sources.csv, all.csv: scores 0 or 1\n  models: 30 (")
+    code, said, _ = run("check logs/sources --metric acc")
+    assert code == 0 and "domains" not in said and "missing" not in said
+    code, said, _ = run("check all.csv")
+    assert code == 0 and "  models: 1 (all)\n  items: 60 (" in said
+
+
+def test_files_are_checked_together(run, tables):
+    """A gap between files, one for each model, is told as `plan` does."""
+    table = pd.read_csv("sources.csv").set_index("model")
+    for model in ("m0", "m1", "m2"):
+        as_run(f"{model}.csv", table.loc[model, "q3" if model == "m1" else "q0" :])
+    code, _, said = run("check m0.csv m1.csv m2.csv")
+    assert code == 1 and "m1 lacks 3 of 60 items: q0, q1, q2 (" in said and "m1.csv" in said
+    assert "--missing drop (in Python missing='drop') leaves 57 items" in said
+    assert "--missing drop-models leaves 2 models x 60 items" in said
+    code, said, _ = run("check m0.csv m1.csv m2.csv --missing keep")
+    assert code == 0 and "missing scores: 3" in said and "scores 0 or 1" in said
+
+
+def test_tasks_are_named(run, tables):
+    frame = pd.read_csv("sources.csv").set_index("model")
+    frame.columns = [f"{'ab'[place % 2]}:{place}" for place in range(60)]
+    frame.stack().rename_axis(["model", "item"]).rename("score").reset_index().assign(
+        domain=lambda rows: rows["item"].str[0]
+    ).to_csv("long.csv", index=False)
+    assert "tasks or domains: a, b" in run("check long.csv")[1]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +213,11 @@ def test_check(run, tables):
             "items sources.csv --precision 0.1 --rounds 3 --session s.json",
             "rounds is 3, but with a precision",
         ),
-        ("items sources.csv --budget 9 --session s.json --samples x.json", "is not TASK:NUMBER"),
-        ("items --session all.csv", "all.csv is not a session"),
+        (
+            "items sources.csv --budget 9 --session s.json --samples x.json",
+            "is not TASK:NUMBER.* not its doc_ids",
+        ),
+        ("items --session all.csv", "all.csv is not there, or is no session"),
         (
             "estimate logs/target --sources sources.csv --metric acc",
             "no result is of an item of the sources",
@@ -197,7 +225,7 @@ def test_check(run, tables):
         ("estimate bad.csv --sources sources.csv", "row 2: .*divide percentages"),
         (
             "estimate round.csv --session nowhere.json",
-            "nowhere.json is not a session, or not there; `items` begins one",
+            "nowhere.json is not there, or is no session, or not whole; `items` begins one",
         ),
         (
             "items sources.csv --budget 9 --rounds 2 --method aipw --session s.json",
@@ -293,7 +321,7 @@ def test_an_estimate_beyond_one_is_shown_as_one_and_said(run):
     said = run("estimate logs/sources/adder-0800 --session s.json")[1]
     assert (
         found["value"] > 1
-        and said.startswith("1.000, from")
+        and said.startswith("accuracy on all items: 1.000, from")
         and f"unbiased estimate is {found['value']:.3f}" in said
     )
 
@@ -349,7 +377,7 @@ def test_two_models(run, two):
     code, said, _ = run("compare other.csv --session s.json")
     found = json.loads(run("compare other.csv --session s.json --json")[1])
     assert code == 0 and found["n"] == 20 and found["only_b"] == 0
-    assert "A, s.json" in said and "B, other.csv" in said and "20 of 60 items" in said
+    assert "A, all (s.json)" in said and "B, other (other.csv)" in said and "20 of 60 items" in said
     code, _, said = run("compare other.csv all.csv")
     assert code == 1 and "--of N" in said
     whole = json.loads(run("compare all.csv other.csv --of 60 --json")[1])
@@ -365,10 +393,36 @@ def test_items_that_the_other_model_lacks(run, two):
     asked = list(json.loads(Path("s.json").read_text())["results"])
     as_run("part.csv", two[1][asked[2:]])
     code, _, said = run("compare part.csv --session s.json")
-    assert code == 1 and "2 of the 20 items lack a result" in said
+    assert code == 1 and "2 of the 20 items lack a result" in said and "--failed wrong" in said
+    said = run("compare part.csv --session s.json --failed wrong")[1]
+    assert "note: of 20 items A has no result on 0, B on 2; they are counted as wrong" in said
+    assert run("report part.csv --session s.json --out page.html --failed wrong")[0] == 0
+    assert "counted as wrong" in Path("page.html").read_text()
     low = json.loads(run("compare part.csv --session s.json --failed wrong --json")[1])
     bounds = json.loads(run("compare part.csv --session s.json --failed open --json")[1])
     assert bounds["lower"] == low["lower"] and bounds["upper"] > low["upper"]
+    a, b = (accuracy[0] for accuracy in bounds["accuracies"])
+    assert bounds["value"] == pytest.approx(b - a)
+    models = json.loads(run("compare part.csv all.csv --session s.json --failed open --json")[1])[
+        "models"
+    ]
+    place = models["index"].index("part (part.csv)")
+    assert models["lacks"][place] == 2 and models["value"][place] == pytest.approx(b)
+
+
+def test_a_failed_item_counts_as_wrong_in_a_comparison_too(run, two):
+    asked = list(json.loads(Path("s.json").read_text())["results"])
+    failed = two[1].astype(float)
+    failed[asked[:2]] = np.nan
+    as_run("failed.csv", failed)
+    code, said, note = run("compare failed.csv --session s.json")
+    assert "\nlacks: " in run("compare failed.csv all.csv --session s.json")[1]
+    assert "\nlacks: " not in run("compare other.csv all.csv --session s.json")[1]
+    assert code == 0 and "B on 2; they are counted as wrong" in said
+    assert "they count as wrong, or as --failed says" in note
+    wrong = json.loads(run("compare failed.csv --session s.json --failed wrong --json")[1])
+    assert json.loads(run("compare failed.csv --session s.json --json")[1]) == wrong
+    assert run("report failed.csv --session s.json --out page.html")[0] == 0
 
 
 def test_several_models(run, two):
@@ -376,7 +430,7 @@ def test_several_models(run, two):
     code, said, _ = run("compare other.csv third.csv --session s.json")
     assert code == 0 and "of 3 pairs are told apart" in said and "third.csv" in said
     found = json.loads(run("compare other.csv third.csv --session s.json --json")[1])
-    assert len(found["pairs"]["p"]) == 3 and found["models"]["index"][0] == "s.json"
+    assert len(found["pairs"]["p"]) == 3 and found["models"]["index"][0] == "all (s.json)"
 
 
 def test_a_session_with_a_reference(run, two):
@@ -397,7 +451,15 @@ def test_a_report_stands_alone(run, two):
     code, said, _ = run("report other.csv --session s.json --out page.html")
     page = Path("page.html").read_text()
     assert code == 0 and "wrote page.html" in said
-    for words in ("<svg", "20 of 60 items", "sha256", "benchpred-book", "other.csv", "q"):
+    for words in (
+        "<h1>all: accuracy from few items",
+        "<svg",
+        "20 of 60 items",
+        "sha256",
+        "benchpred-book",
+        "other.csv",
+        "q",
+    ):
         assert words in page
     assert not re.search(r"<script|https?://|src=|@import|url\(", page)
     assert run("report --session s.json --out page.html")[0] == 0  # its own page is written anew
@@ -463,11 +525,30 @@ def test_nothing_of_the_user_is_overwritten(run, tables):
 
 def test_lists_for_other_harnesses(run, tables):
     begin = "items sources.csv --budget 10 --seed 1 --session s.json"
-    names = run(f"{begin} --sample-id a.txt --instance-ids b.txt --task t")[1].split()
+    said = run(f"{begin} --sample-id a.txt --instance-ids b.txt --task t")[1]
+    names = run("items --session s.json")[1].split()
+    assert said.splitlines() == [
+        f"wrote {file}: {len(names)} to run" for file in ("a.txt", "b.txt")
+    ]
     assert Path("a.txt").read_text() == ",".join(f"t:{name}" for name in names)
     assert Path("b.txt").read_text() == " ".join(names)
     code, _, said = run("items --session s.json --samples x.json")
     assert code == 1 and "lm_eval has no other items" in said and not Path("x.json").exists()
+
+
+def test_another_metric_than_the_sources_is_refused(run):
+    run("items logs/sources --metric acc --budget 12 --one-round --session s.json")
+    code, _, said = run("estimate logs/target --session s.json --metric acc_norm")
+    assert code == 1 and "begun with metric acc, not acc_norm" in said
+
+
+def test_where_an_evaluation_stands(run, two):
+    found = run("estimate all.csv --session s.json")
+    assert run("estimate --session s.json") == found and found[0] == 0
+    assert (
+        "sources Scores('sources': 29 models x 60 items): 20 items recorded, 0 to run"
+        in run("items --session s.json")[2]
+    )
 
 
 def test_all_items_for_another_model(run, two):
@@ -484,7 +565,38 @@ def test_items_without_a_result(run, tables):
     assert open_["failed"] == 2 and open_["bounds"][0] < open_["bounds"][1]
     wrong = json.loads(run("estimate part.csv --session s.json --failed wrong --json")[1])
     assert wrong["value"] == pytest.approx(open_["bounds"][0])
-    assert "with all of these wrong" in run("estimate part.csv --session s.json")[1]
+    said = run("estimate part.csv --session s.json")[1]
+    assert "with all of these wrong" in said
+    assert f"until they are run again, and recorded with one: {', '.join(asked[:2])}" in said
+    as_run("again.csv", everything[asked])
+    code, said, note = run("estimate again.csv --session s.json")
+    assert code == 0 and "no result" not in said + note
+
+
+def test_results_that_are_not_new(run, tables):
+    """Recorded already, not asked for, or of items that had failed: three cases."""
+    asked = run("items sources.csv --budget 20 --seed 1 --session s.json")[1].split()
+    everything = pd.read_csv("all.csv").set_index("item")["score"].astype(float)
+    lost = everything[asked].copy()
+    lost.iloc[0] = np.nan
+    as_run("lost.csv", lost)
+    as_run("round.csv", everything[asked])
+    for file, says in (
+        ("lost.csv", ""),
+        ("lost.csv", f"{len(asked)} of {len(asked)} are recorded already"),
+        ("round.csv", ""),
+    ):
+        note = run(f"estimate {file} --session s.json")[2]
+        assert says in note and ("no result is new" in note) == bool(says)
+    as_run("others.csv", everything.drop([*asked, *run("items --session s.json")[1].split()]))
+    assert "0 of 5" in run("estimate others.csv --session s.json")[2]
+
+
+def test_by_task_waits_for_the_end(run, two):
+    """What is asked for beside it spoils no round."""
+    run("items sources.csv --budget 20 --seed 2 --session t.json")
+    pd.read_csv("all.csv").head(9).to_csv("part.csv", index=False)
+    assert run("estimate part.csv --session t.json --by task")[0] == 0
 
 
 def test_two_tasks(run):
@@ -494,11 +606,17 @@ def test_two_tasks(run):
     frame.iloc[:-1].rename_axis("model").to_csv("sources.csv")
     as_run("all.csv", frame.iloc[-1])
     run("items sources.csv --budget 30 --seed 1 --tasks mean --session s.json")
-    code, said, _ = run("estimate all.csv --session s.json --by task")
-    assert code == 0 and "\na: " in said and "\nmean of tasks: " in said
-    found = json.loads(run("estimate all.csv --session s.json --by task --json")[1])
+    code, said, _ = run("estimate all.csv --session s.json")
+    assert code == 0 and said.startswith("mean of tasks: ") and "\na: " in said  # as it was begun
+    assert "\naccuracy on all items: " in said and "--by task" in said
+    found = json.loads(run("estimate all.csv --session s.json --json")[1])
     mean = np.mean([found["tasks"][task]["value"] for task in "ab"])
     assert found["mean_of_tasks"]["value"] == pytest.approx(mean)
+    run("report --session s.json --out page.html")
+    assert "<pre>mean of tasks: " in Path("page.html").read_text()
+    run("items sources.csv --budget 30 --seed 1 --session t.json")
+    assert run("estimate all.csv --session t.json")[1].startswith("accuracy on all items: ")
+    assert run("estimate all.csv --session t.json --by task")[1] != said
 
 
 def test_every_command_prints_json(run, two):

@@ -158,11 +158,18 @@ def test_a_model_that_lacks_items(scores, models):
     with pytest.raises(ValueError, match="3 of the 20 items lack a result.*failed='wrong'"):
         compare_models(session, part)
     wrong = compare_models(session, part, failed="wrong")
-    assert wrong == compare_models(session, part | dict.fromkeys(lacking, 0.0))
+    zeros = compare_models(session, part | dict.fromkeys(lacking, 0.0))
+    assert wrong._replace(warnings=()) == zeros
     right = compare_models(session, part | dict.fromkeys(lacking, 1.0))
     bounds = compare_models(session, part, failed="open")
     assert (bounds.lower, bounds.upper) == (wrong.lower, right.upper)
-    assert wrong.value <= bounds.value <= right.value and "3 items lack" in bounds.warnings[0]
+    assert (
+        wrong.value <= bounds.value <= right.value and "B on 3; they are left" in bounds.warnings[0]
+    )
+    a, b = bounds.accuracies
+    assert bounds.value == pytest.approx(b.value - a.value)
+    assert "B on 3; they are counted as wrong" in wrong.warnings[0] and not right.warnings
+    assert compare_models(session, part | dict.fromkeys(lacking, None)) == wrong
     nan = pd.Series(part | dict.fromkeys(lacking, np.nan))
     assert compare_models(session, nan, failed="open") == bounds
 

@@ -73,7 +73,8 @@ def test_what_dropping_does_is_said(gaps):
         read_any(gaps / "long.csv")
     assert "H lacks 45 of 120 items: q61, q62, q63, and 42 more" in str(told.value)
     assert "dropped are 45 (45 of 60 of hard)" in str(told.value)
-    assert "without H there are 120 (missing='drop-models')" in str(told.value)
+    assert "--missing drop-models leaves 7 models x 120 items" in str(told.value)
+    assert "without H alone, drop leaves 120 items" in str(told.value)
     for name in ("long.csv", "wide.csv"):
         with pytest.warns(UserWarning, match="8 models x 75 items: .*\n.*H lacks 45 of 120"):
             assert read_any(gaps / name, missing="drop").n_items == 75
@@ -81,8 +82,8 @@ def test_what_dropping_does_is_said(gaps):
             assert read_any(gaps / name, missing="drop-models").n_items == 120
     full = pd.read_csv(gaps / "wide.csv").drop(columns="model")
     rest = full.loc[:, full.notna().all()]
-    means = f"{rest.mean().mean():.3f}, not {full.mean().mean():.3f}"
-    with pytest.warns(UserWarning, match=f"the mean score of the rest is {means}"):
+    means = f"{full.mean().mean():.3f} with them, {rest.mean().mean():.3f} without"
+    with pytest.warns(UserWarning, match=f"the mean score is {means}"):
         read_scores(gaps / "wide.csv", missing="drop")
 
 

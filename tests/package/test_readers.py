@@ -99,7 +99,7 @@ def test_domains_of_a_long_table(wide):
         ),
         (
             "model,item,score\na,q1,1\na,q2,1\nb,Q1,1\nb,Q2,1\nc,x,1\n",
-            r"only 0 .*are items named alike in all files\?",
+            r"leaves 0 items.*are items named alike in all files\?",
         ),
     ],
 )
@@ -138,11 +138,20 @@ def test_a_record_without_a_score_lacks_it(wide):
         read_results(wide(text.replace("1}", "7}"), "t.jsonl"))
 
 
+def test_a_gap_names_the_file_of_its_task(tmp_path):
+    rows = {"easy": "m1,a,0\nm2,a,1\n", "hard": "m1,b,1\nm2,b,1\nm2,c,1\n"}
+    for domain, text in rows.items():
+        lines = text.replace("\n", f",{domain}\n")
+        (tmp_path / f"{domain}.csv").write_text(f"model,item,score,domain\n{lines}")
+    with pytest.raises(ValueError, match=r"m1 lacks 1 of 3 items: c \(.*hard.csv\)"):
+        read_any([tmp_path / "easy.csv", tmp_path / "hard.csv"])
+
+
 def test_items_that_some_model_lacks_can_be_dropped(wide):
     path = wide("model,q1,q2,q3,q4\na,1,,0,1\nb,0,1,NaN,1\n")
     with pytest.warns(UserWarning, match="2 models x 2 items: 2 of 2 models lack scores"):
         assert read_scores(path, missing="drop").items.tolist() == ["q1", "q4"]
-    with pytest.raises(ValueError, match="only 0 items are left of all.*without a there are 1"):
+    with pytest.raises(ValueError, match="leaves 0 items.*without a alone, drop leaves 1 items"):
         read_scores(wide("model,q1,q2\na,,\nb,0,\n"), missing="drop")
     with pytest.raises(ValueError, match="missing is 'ignore'; use"):
         read_scores(path, missing="ignore")

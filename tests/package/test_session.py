@@ -430,8 +430,10 @@ def test_an_item_that_failed_is_recorded_and_the_session_goes_on(scores, ask, tm
     found = session.estimate()
     assert (found.n, found.failed) == (30, 3)
     says = "3 of the 30 items run have no result; they are "
-    assert f"{says}counted as wrong" in found.warnings
-    assert f"{says}left open" in session.estimate("open").warnings
+    lost = ", ".join(name for name, result in session.results.items() if result is None)
+    again = f", until they are run again, and recorded with one: {lost}"
+    assert f"{says}counted as wrong{again}" in found.warnings
+    assert f"{says}left open{again}" in session.estimate("open").warnings
     with pytest.raises(ValueError, match="failed is 'skipped'; it must be one of wrong, right"):
         session.estimate("skipped")
 
