@@ -77,9 +77,10 @@ def bias(table, methods):
 def heat(changes):
     """The heat table of all methods of the book with the rivals below."""
     return change_heat(changes).properties(
+        usermeta={"leastWidth": 462},
         description="Heat table of all methods against six benchmarks and their mean, at the "
         "frontier. Sequential stratification and imputation are blue in every column; most "
-        "regressions and chosen core sets are orange, and so is mRMR with a ridge."
+        "regressions and chosen core sets are orange, and so is mRMR with a ridge.",
     )
 
 

@@ -141,6 +141,7 @@ def legal(residual, domains):
     return (heat + rules + text).properties(
         width=480,
         height=240,
+        usermeta={"leastWidth": 440},
         description="A heat map of residuals. The sub-domains stand out as vertical "
         "bands, and within a band whole rows of models are far above or below their "
         "expectation.",
