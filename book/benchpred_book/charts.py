@@ -326,15 +326,15 @@ def _draw_data(draw, heads):
 
 
 def estimator_heat(grid, columns):
-    """The heat table of designs (rows) by estimators (`columns`); buttons choose the models.
+    """The heat table of designs (rows) by estimators (`columns`); a menu chooses the models.
 
     `grid` has the columns models, design, estimator, kind (exact: bold, biased: in italics), change
     in per cent, half and worst.
     """
     text = [f"{round(value):+d}".replace("-", "−") for value in grid["change"]]
     models = list(dict.fromkeys(grid["models"]))
-    buttons = alt.binding_radio(options=models, name="models ")
-    chosen = alt.param("models", value=models[0], bind=buttons)
+    menu = alt.binding_select(options=models, name="models ")
+    chosen = alt.param("models", value=models[0], bind=menu)
     across = _heat_axis(orient="top", labelAngle=-35)
     x = alt.X("estimator:N", title=None, scale=alt.Scale(domain=columns), axis=across)
     rows = alt.Scale(domain=list(dict.fromkeys(grid["design"])))

@@ -301,7 +301,7 @@ def test_a_draw_has_a_panel_for_each_round():
     assert [row["answer"] for row in rows if row["drawn"] is True] == ["right", "wrong"]
 
 
-def test_the_heat_table_of_estimators_has_buttons():
+def test_the_heat_table_of_estimators_has_a_menu():
     columns = ["models", "design", "estimator", "kind", "change", "half", "worst"]
     rows = [(m, "cube", "none", "exact", -3.26, 1.0, 2.0) for m in ("new", "known")]
     spec = charts.estimator_heat(pd.DataFrame(rows, columns=columns), ["none"]).to_dict()
