@@ -110,9 +110,11 @@ def bad_numbers(markdown: str) -> list[str]:
 
 
 def tables_of(notebook) -> list[int]:
-    """The rows of each table, of outputs and of the text, that is seen outside solutions."""
+    """The rows of each table, of outputs and of the text, seen outside solutions and folds."""
     notebook = outside_solutions(notebook)
-    shown = [output.get("data", {}).get("text/html", "") for output in seen_outputs(notebook)]
+    cells = [cell for cell in notebook.cells if "hide-output" not in cell.metadata.get("tags", [])]
+    outputs = seen_outputs(nbformat.from_dict(notebook | {"cells": cells}))
+    shown = [output.get("data", {}).get("text/html", "") for output in outputs]
     bodies = [part for text in shown for part in re.findall(r"<tbody>.*?</tbody>", text, re.DOTALL)]
     prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     written = [
