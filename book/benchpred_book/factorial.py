@@ -48,7 +48,7 @@ IDEAS = {  # what is compared: new and old, each a design and an estimator
     ),
     "draw spread over components": (("local pivotal", "none"), ("simple random", "none")),
     "draw balanced on components": (("cube", "none"), ("simple random", "none")),
-    "Neyman, not proportional strata": (
+    "Neyman's strata, not proportional": (
         ("strata, Neyman", "none"),
         ("strata, proportional", "none"),
     ),
@@ -62,16 +62,16 @@ IDEAS = {  # what is compared: new and old, each a design and an estimator
         ("unequal, systematic", "none"),
         ("systematic by difficulty", "none"),
     ),
-    "unequal probabilities, prior g": (
+    "unequal probabilities (prior g)": (
         ("unequal, conditional Poisson", "prior g"),
         ("simple random", "prior g"),
     ),
-    "and in order of difficulty": (
+    "the same, in order of difficulty": (
         ("unequal, systematic", "prior g"),
         ("unequal, conditional Poisson", "prior g"),
     ),
-    "and two phases": (("two phases", "own g"), ("unequal, systematic", "prior g")),
-    "or sequential stratification": (
+    "the same, in two phases": (("two phases", "own g"), ("unequal, systematic", "prior g")),
+    "sequential stratification instead": (
         ("sequential stratification", "own g"),
         ("unequal, systematic", "prior g"),
     ),

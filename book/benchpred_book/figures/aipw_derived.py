@@ -31,7 +31,7 @@ def all_core_sets(found, truth):
         means.append({"how": how, "mean": value.mean(), "y": row, "text": text})
     x = alt.X(
         "estimate:Q",
-        title="estimate (points); on the right, the mean error",
+        title="estimate (points); the numbers are mean errors",
         scale=alt.Scale(domain=[-45, 165], nice=False),
         axis=alt.Axis(values=[0, 25, 50, 75, 100]),
     )

@@ -30,7 +30,7 @@ def pairs(every, methods):
     accuracy, gap = alt.Scale(domain=[0.3, 0.9]), alt.Scale(domain=[0, 30])
     points = alt.Chart(data[["accuracy", "gap", "how"]]).mark_point(opacity=0.8, size=25)
     panel = points.encode(
-        x=alt.X("accuracy:Q", title="accuracy of the better one", scale=accuracy),
+        x=alt.X("accuracy:Q", title="accuracy of the better added model", scale=accuracy),
         y=alt.Y("gap:Q", title="estimation gap (points)", scale=gap),
         tooltip=["how", _shown("accuracy", ".2f"), _shown("gap", ".1f")],
         **_styles(methods, None),

@@ -20,13 +20,13 @@ def looks(ever, intervals, truth):
     legend = alt.Legend(orient="top")
     color = alt.Color("interval:N", title=None, scale=scale, legend=legend)
     x = alt.X("items:Q", title="items seen", scale=alt.Scale(domain=[0, 300]))
-    share = alt.Y("share:Q", title="wrong at some look", axis=alt.Axis(format=".0%"))
+    share = alt.Y("share:Q", title="wrong at least once so far", axis=alt.Axis(format=".0%"))
     tooltip = ["interval", "items", alt.Tooltip("share", format=".1%")]
     lines = alt.Chart(ever.reset_index()[::3]).mark_line().encode(x, share, color, tooltip=tooltip)
     left = alt.layer(lines, _level(0.05))
     right = _single_evaluation(intervals, truth, x, color)
     size = {"width": 245, "height": 190}
-    slider = alt.binding_range(min=1, max=len(intervals["betting"][0]), step=1, name="evaluation")
+    slider = alt.binding_range(min=1, max=len(intervals["betting"][0]), step=1, name="example")
     number = alt.param("number", value=1, bind=slider)
     both = alt.hconcat(left.properties(**size), right.properties(**size))
     return both.add_params(number).properties(

@@ -29,7 +29,10 @@ def two_splits(near, far):
         "title": "interpolation: change of the gap (%)",
         "scale": alt.Scale(domain=[-35, 25], nice=False),
     }
-    up = {"title": "extrapolation (%)", "scale": alt.Scale(domain=[-60, 330], nice=False)}
+    up = {
+        "title": "extrapolation: change of the gap (%)",
+        "scale": alt.Scale(domain=[-60, 330], nice=False),
+    }
     x, y = alt.X("change:Q", **across), alt.Y("change far:Q", **up)
     dots = base.mark_point(opacity=1).encode(
         x,
