@@ -804,11 +804,12 @@ SHARED = textwrap.dedent("""
     from benchpred_utils.scores import Scores
     from benchpred_utils.evaluate import EvaluationSession
 
-    matrix, path, part = np.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    matrix, path, *items = sys.argv[1:]
+    matrix = np.load(matrix)
     scores = Scores(matrix[:-1])
     results = dict(zip(scores.items.tolist(), matrix[-1]))
     session = EvaluationSession.resume(path, scores)
-    for item in session.next_items()[part::3]:
+    for item in items:
         session.record(item, results[item])
 """)
 
@@ -819,7 +820,8 @@ def test_processes_at_the_same_time_lose_nothing(matrix, scores, ask, tmp_path):
     whole = EvaluationSession(scores, budget=30, rounds=1, rng=np.random.default_rng(8), path=path)
     command = [sys.executable, "-c", SHARED, str(tmp_path / "matrix.npy"), str(path)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    running = [subprocess.Popen([*command, str(part)], env=env) for part in range(3)]
+    items = whole.next_items()
+    running = [subprocess.Popen([*command, *items[part::3]], env=env) for part in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
     session = EvaluationSession.resume(path, scores)
     whole.path = None
