@@ -1,8 +1,8 @@
 """Is model B better than A, and by how much: differences of accuracies from few items."""
 
 import math
-from collections.abc import Iterable, Mapping
 from copy import copy
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 from zlib import crc32
@@ -16,29 +16,17 @@ from ..estimators import Estimate, aipw_cross_fitted
 from ..intervals import tango_interval
 from ..irt import filled
 from ..methods import METHODS, OneRound
-from ..scores import Scores
 from ..sequential import Rounds, SequentialStratification
 from .readers import among
 from .session import EvaluationSession
 
-__all__ = [
-    "Comparison",
-    "Ranking",
-    "compare_models",
-    "rank_models",
-    "smallest_difference",
-]
-
 POWER = float(ndtri(0.975) + ndtri(0.8))  # standard errors that are detected with 80% power
 
-PAIRED = "{:.4g}% interval of Tango, made for a number of items fixed before the first result"
 SHIFTED = "95% interval of the accuracy of one, less the known accuracy of the other"
 SEPARATE = (
     "95% interval from those of two accuracies; each model has items of its own, which makes the "
     "standard error 8 to 22% larger than B on A's items"
 )
-
-Results = Mapping[str, float] | pd.Series
 
 
 class Comparison(NamedTuple):
@@ -70,60 +58,65 @@ class Ranking(NamedTuple):
 
 
 class _Drawn(NamedTuple):
-    """Items that all models run on."""
+    """Items that all models run on, and how they were drawn."""
 
-    items: list  # their names, in order of drawing
-    q: np.ndarray  # inclusion probabilities
-    n_items: int
+    names: list  # in order of drawing
+    n_items: int  # of the benchmark
     rounds: Rounds  # that drew them
 
+    def scores(self, results, failed):
+        """The results of these items, NaN where a model has none."""
+        absent = [name for name in self.names if name not in results]
+        if absent and failed == "error":
+            raise ValueError(
+                f"{len(absent)} of the {len(self.names)} items lack a result of {results.name}, "
+                f"the first is {absent[0]}: run them, or let them count as wrong, failed='wrong' "
+                "(--failed wrong), or leave them open, for bounds, failed='open'"
+            )
+        return results.reindex(self.names)
+
     def read(self, scores):
-        """The Estimate of a model with these scores (n,); without an interval, from 0 to 1."""
+        """The Estimate of a model with these scores; without an interval, from 0 to 1."""
         rounds = copy(self.rounds)
-        rounds.observed = scores[None]
+        rounds.observed = scores.to_numpy()[None]
         ends = zip(rounds.estimate(), (np.nan, 0.0, 1.0))
         return Estimate(*(float(certain if end is None else end[0]) for end, certain in ends))
 
 
-def compare_models(
-    a: EvaluationSession | Results,
-    b: EvaluationSession | Results,
-    *,
-    source_scores: Scores | None = None,
-    n_items: int | None = None,
-    comparisons: int = 1,
-    failed: str = "error",
-) -> Comparison:
-    """The difference of the accuracies of B and A, from few items of N.
+def compare_models(a, b, *, source_scores=None, n_items=None, comparisons=1, failed="error"):
+    """The Comparison of two models, from few items of N: the accuracy of B less that of A.
 
-    Where `a` is a session that is done and `b` are B's results on its items: the sum of
-    (s_B - s_A)/q over N, exactly unbiased, with Tango's interval. Results of both on the same
-    items, drawn uniformly from `n_items` or those of the `source_scores`: the mean difference.
-    Results of one on all items and of the other on a uniform draw: cross-fitted AIPW for the
-    latter, on the sources and the former. Where `b` is a session and `a` has results on all items:
-    B's estimate less A's accuracy. Begin such a session with ``reference=``: where the two are
-    nearly the same model, it is far more precise. Two sessions: the difference of their estimates.
-    Results of items that no source has are left out.
+    Each is an `EvaluationSession` that is done, or results by item, a dict or a Series.
+
+    Where `a` is a session and `b` are B's results on its items: the sum of (s_B - s_A)/q over N,
+    exactly unbiased, with Tango's interval. Results of both on the same items, drawn uniformly from
+    `n_items` or those of the `source_scores`: the mean difference. Results of one on all items and
+    of the other on a uniform draw: cross-fitted AIPW for the latter, on the sources and the former.
+    Where `b` is a session and `a` has results on all items: B's estimate less A's accuracy. Begin
+    such a session with ``reference=``: where the two are nearly the same model, it is far more
+    precise. Two sessions: the difference of their estimates. Results of items that no source has
+    are left out.
 
     An item that failed, with None for a result, counts as wrong, and one that was not run is an
     error; with `failed` "wrong" both are wrong, and "open" gives bounds. With m `comparisons` the
     level of the interval is 1 - 0.05/m (Bonferroni).
     Raises ValueError, naming the culprit, when the two can't be compared.
     """
-    a_draws = isinstance(a, EvaluationSession)
-    b_draws = isinstance(b, EvaluationSession)
-    source = a.source if a_draws else b.source if b_draws else source_scores
+    by_a, by_b = (isinstance(one, EvaluationSession) and _drawn_by(one) for one in (a, b))
+    source = a.source if by_a else b.source if by_b else source_scores
     n_items = n_items if source is None else source.n_items
-    s_a = _results(a, source)
-    s_b = _results(b, source)
-    if not b_draws:
-        drawn = _drawn_by(a) if a_draws else _drawn_from([s_a, s_b], n_items)
+    s_a = _results(a, source, "A")
+    s_b = _results(b, source, "B")
+    if not by_b:
+        drawn = by_a or _drawn_from([s_a, s_b], n_items)
         is_mixed = (len(s_a) == n_items) != (len(s_b) == n_items)
-        if a_draws or not is_mixed or failed != "error":
-            return _paired(drawn, s_a, s_b, comparisons, failed)
-    elif a_draws and set(a.source.items) != set(b.source.items):
+        if by_a or not is_mixed or failed != "error":
+            s_a = drawn.scores(s_a, failed)
+            s_b = drawn.scores(s_b, failed)
+            return _with_failed(partial(_paired, drawn, comparisons=comparisons), s_a, s_b, failed)
+    elif by_a and set(a.source.items) != set(b.source.items):
         raise ValueError("the two sessions are not of the same items: they compare no two models")
-    elif not a_draws and len(s_a) < n_items:
+    elif not by_a and len(s_a) < n_items:
         raise ValueError(
             f"A has results of {len(s_a)} of {n_items} items: run all of them, or give a session "
             "of A, and the results of B on its items"
@@ -132,21 +125,11 @@ def compare_models(
         raise ValueError(
             "several comparisons take models on the same items: here the interval is one at 95%"
         )
-    s_a = s_a.fillna(0)
-    s_b = s_b.fillna(0)
-    alone = _alone(a, s_a, s_b, source), _alone(b, s_b, s_a, source)
-    return _apart(alone, s_a, s_b, n_items, SEPARATE if a_draws else SHIFTED)
+    return _with_failed(partial(_apart, by_a, by_b, source, n_items), s_a, s_b, failed)
 
 
-def rank_models(
-    results: Mapping[str, Results],
-    session: EvaluationSession | None = None,
-    *,
-    n_items: int | None = None,
-    name: str = "A",
-    failed: str = "error",
-) -> Ranking:
-    """The order of several models, by name, that all ran on the same items.
+def rank_models(results, session=None, *, n_items=None, name="A", failed="error"):
+    """The Ranking of several models that all ran on the same items; `results` are by name.
 
     With a `session` its own model, called `name`, is the first, and the others ran on its items;
     else the items were drawn uniformly from `n_items`. The intervals of all pairs hold together in
@@ -160,30 +143,34 @@ def rank_models(
     models = ({name: session} if session else {}) | dict(results)
     if len(models) < max(2, len(results) + bool(session)):
         raise ValueError(f"a ranking takes two models or more, and no other is called {name}")
-    known = {model: _results(of, session and session.source) for model, of in models.items()}
-    drawn = _drawn_by(session) if session else _drawn_from(known.values(), n_items)
-    rows = {}
-    for model, results in known.items():
-        scores = _scores(drawn, results)
-        low, high = (np.nan_to_num(scores, nan=end) for end in (0, failed == "open"))
-        value = _between(drawn.read(low), drawn.read(high))
-        rows[model] = *value, (low + high).mean() / 2, 1, len(known), np.isnan(scores).sum()
-    columns = [*Estimate._fields, "on_items", "best_rank", "worst_rank", "lacks"]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    drawn = session and _drawn_by(session)
+    known = [_results(of, session and session.source, model) for model, of in models.items()]
+    drawn = drawn or _drawn_from(known, n_items)
+    scores = pd.DataFrame({of.name: drawn.scores(of, failed) for of in known})
+    m = math.comb(len(known), 2)
+    accuracies = {}
+    best = dict.fromkeys(scores, 1)
+    worst = dict.fromkeys(scores, len(known))
     pairs = []
-    m = math.comb(len(table), 2)
-    for a, b in combinations(known, 2):
-        found = _paired(drawn, known[a], known[b], m, failed)
+    for a, b in combinations(scores, 2):
+        found = _with_failed(partial(_paired, drawn, comparisons=m), scores[a], scores[b], failed)
+        accuracies[a], accuracies[b] = found.accuracies
         pairs.append((a, b, *found[:3], min(m * found.p, 1.0)))
         if found.lower > 0 or found.upper < 0:
             better, worse = (b, a) if found.lower > 0 else (a, b)
-            table.loc[worse, "best_rank"] += 1
-            table.loc[better, "worst_rank"] -= 1
+            best[worse] += 1
+            worst[better] -= 1
     pairs = pd.DataFrame(pairs, columns=["a", "b", "value", "lower", "upper", "p"])
+    table = pd.DataFrame(accuracies, index=Estimate._fields).T.assign(
+        on_items=scores.fillna(0.5 if failed == "open" else 0).mean(),
+        best_rank=pd.Series(best),
+        worst_rank=pd.Series(worst),
+        lacks=scores.isna().sum(),
+    )
     return Ranking(table.sort_values(["on_items", "value"], ascending=False), pairs)
 
 
-def smallest_difference(source_scores: Scores, n: int) -> float:
+def smallest_difference(source_scores, n):
     """The difference that two models on the same n items must have to be told apart.
 
     For a test at the level 5% with 80% power it is 2.8 sqrt((1/n - 1/N) S), with S the mean of
@@ -195,70 +182,67 @@ def smallest_difference(source_scores: Scores, n: int) -> float:
     return float(POWER * np.sqrt((1 / n - 1 / source_scores.n_items) * spread))
 
 
-# --- all models on the same items ---
+def in_any_order(names):
+    """The items in an order of their own, as good as random: the folds of an estimate need one."""
+    names = sorted(names)
+    seed = crc32("\n".join(names).encode())
+    return np.random.default_rng(seed).permutation(names).tolist()
 
 
-def _paired(drawn, a, b, comparisons, failed):
-    s_a = _scores(drawn, a)
-    s_b = _scores(drawn, b)
-    absent = [name for name in drawn.items if not (name in a and name in b)]
-    if absent and failed == "error":
-        raise ValueError(
-            f"{len(absent)} of the {len(s_a)} items lack a result of one of the two models, the "
-            f"first is {absent[0]}: run them, or let them count as wrong, failed='wrong' (--failed "
-            "wrong), or leave them open, for bounds, failed='open'"
-        )
-    wrong, low, high = (
-        _difference(drawn, np.nan_to_num(s_a, nan=of_a), np.nan_to_num(s_b, nan=of_b), comparisons)
-        for of_a, of_b in ((0, 0), (1, 0), (0, 1))
-    )
-    n_a, n_b = np.isnan([s_a, s_b]).sum(axis=1)
+def _with_failed(difference, s_a, s_b, failed):
+    """The Comparison that is a difference(s_a, s_b), by what failed items, NaN, count as."""
+    wrong = difference(s_a.fillna(0), s_b.fillna(0))
+    n_a = s_a.isna().sum()
+    n_b = s_b.isna().sum()
     if n_a + n_b == 0:
         return wrong
+    low = difference(s_a.fillna(1), s_b.fillna(0))
+    high = difference(s_a.fillna(0), s_b.fillna(1))
     how = "left open" if failed == "open" else "counted as wrong"
     note = (
-        f"of {len(s_a)} items A has no result on {n_a}, B on {n_b}; they are {how}, and whatever "
+        f"of {wrong.n} items A has no result on {n_a}, B on {n_b}; they are {how}, and whatever "
         f"they are, B - A is from {100 * low.value:+.1f} to {100 * high.value:+.1f} points"
     )
     if failed != "open":
         return wrong._replace(warnings=(note,))
-    a, b = zip(low.accuracies, high.accuracies)
     return low._replace(
         value=(low.value + high.value) / 2,
         upper=high.upper,
         only_a=high.only_a,
         p=np.nan,
-        accuracies=(_between(*reversed(a)), _between(*b)),
+        accuracies=tuple(map(_span, zip(low.accuracies, high.accuracies))),
         warnings=(note,),
     )
 
 
-def _between(low, high):
-    """The estimate half way between two, and the interval that holds theirs."""
-    return Estimate((low.value + high.value) / 2, low.lower, high.upper)
+def _span(estimates):
+    """The Estimate half way between two, with the interval that holds theirs."""
+    value, lower, upper = zip(*estimates)
+    return Estimate(sum(value) / 2, min(lower), max(upper))
 
 
-def _scores(drawn, results):
-    return results.reindex(drawn.items).to_numpy()
+# --- all models on the same items ---
 
 
-def _difference(drawn, s_a, s_b, comparisons):
+def _paired(drawn, s_a, s_b, comparisons):
     """The sum of d/q over N, and Tango's interval with k from the variance of d/q.
 
     As of one draw from each of n cells (:func:`intervals.stratified_interval`) a slope on 1/j is
     taken out of d/q; k is at least half of a random sample's.
     """
-    d = s_b - s_a
-    q = drawn.q
+    d = (s_b - s_a).to_numpy()
     n = len(d)
     n_items = drawn.n_items
+    rounds = drawn.rounds
+    is_stratified = isinstance(rounds, SequentialStratification)
+    q = rounds.q[0, rounds.items[0]] if is_stratified else np.full(n, n / n_items)
     f = 1 / n - 1 / n_items
     value = (d / q).sum() / n_items
     mean, psi = np.average([d, d**2], weights=1 / q, axis=1)
     spread = psi - mean**2
     k = f
     df = np.inf
-    if getattr(drawn.rounds, "one_each", False) and n > 2:
+    if is_stratified and rounds.one_each and n > 2:
         df = n - 2
         x = 1 / np.arange(1.0, n + 1)
         u = d / q - np.polyval(np.polyfit(x, d / q, 1), x)
@@ -272,31 +256,34 @@ def _difference(drawn, s_a, s_b, comparisons):
     detectable = POWER * np.sqrt(k * spread) if spread > 1e-9 else np.nan
     numbers = value, *ends, 1 / k if k else n, p, detectable
     accuracies = drawn.read(s_a), drawn.read(s_b)
-    return _comparison(numbers, n, n_items, d, accuracies, PAIRED.format(100 * level))
+    interval = (
+        f"{100 * level:.4g}% interval of Tango, made for a number of items fixed before the first "
+        "result"
+    )
+    return _comparison(numbers, n, n_items, d, accuracies, interval)
 
 
 def _comparison(numbers, n, n_items, d, accuracies, interval):
-    only_a = (d < 0).sum().item()
-    only_b = (d > 0).sum().item()
-    numbers = map(float, numbers)
-    return Comparison(*numbers, n, n_items, only_a, only_b, accuracies, interval)
+    more = [(sign * d > 0).sum().item() for sign in (-1, 1)]
+    return Comparison(*map(float, numbers), n, n_items, *more, accuracies, interval)
 
 
 def _drawn_by(session):
     """The items of a session, with the probabilities of their draw."""
-    rounds = session._rounds
-    items = rounds.items[0]
-    n = len(items)
-    n_items = session.source.n_items
-    q = np.full(n, n / n_items)
-    if isinstance(rounds, SequentialStratification):
-        q = rounds.q[0, items]
-    elif session._method.stream != "uniform":
+    if session._settings["precision"]:
+        raise ValueError(
+            "a session with a precision stops when its results say so: two models are compared "
+            "on a number of items that was fixed, budget=n"
+        )
+    if not session.done:
+        raise ValueError(
+            f"the session still waits for {len(session.next_items())} items: record them first"
+        )
+    if not (session._in_rounds or session._method.stream == "uniform"):
         raise ValueError(
             f"the items of {session._method.label} are no random draw: they compare no two models"
         )
-    names = session.source.items[items].tolist()
-    return _Drawn(names, q, n_items, rounds)
+    return _Drawn(session._names, session.source.n_items, session._rounds)
 
 
 def _drawn_from(results, n_items):
@@ -310,79 +297,69 @@ def _drawn_from(results, n_items):
         )
     draw = Draw(np.arange(n)[None])
     rounds = OneRound(METHODS["random_sampling"], np.empty((0, n_items)), draw)
-    return _Drawn(items, np.full(n, n / n_items), n_items, rounds)
+    return _Drawn(items, n_items, rounds)
 
 
 # --- one model complete, or two sessions ---
 
 
-def _alone(model, mine, other, source):
-    """The accuracy of a model: of its session, on all items, or on a uniform draw.
-
-    The last by AIPW on the sources and the other model, which has results on all items.
-    """
-    if isinstance(model, EvaluationSession):
-        return Estimate(*model.estimate()[:3])
-    if len(mine) >= len(other):
-        return Estimate(*[mine.mean()] * 3)
-    names = other.index if source is None else source.items
-    values = other[names].to_numpy()[None]
-    alpha = 1.0
-    if source is not None:
-        values = np.vstack([filled(source.values), values])
-        alpha = 10.0
-    order = in_any_order(mine.index)
-    core = pd.Index(names).get_indexer(order)[None]
-    found = aipw_cross_fitted(values, core, mine[order].to_numpy()[None, None], alpha)
-    return Estimate(*np.ravel(found).tolist())
-
-
-def _apart(alone, s_a, s_b, n_items, interval):
+def _apart(by_a, by_b, source, n_items, s_a, s_b):
     """Two accuracies with independent errors: the squares of their parts of an interval add.
 
     (Zou & Donner 2008.)
     """
-    value, lower, upper = np.array(alone).T
+    of_a = _alone(by_a, s_a, s_b, source)
+    of_b = _alone(by_b, s_b, s_a, source)
+    turned = -of_a.value, -of_a.upper, -of_a.lower
+    value, lower, upper = np.transpose([turned, of_b])
     middle = np.clip(value, lower, upper)
-    less = middle - lower
-    more = upper - middle
-    centre = middle[1] - middle[0]
-    low = centre - np.hypot(less[1], more[0])
-    high = centre + np.hypot(more[1], less[0])
+    low = middle.sum() - np.linalg.norm(middle - lower)
+    high = middle.sum() + np.linalg.norm(upper - middle)
     detectable = POWER * (high - low) / 2 / ndtri(0.975)
-    numbers = value[1] - value[0], low, high, np.nan, np.nan, detectable
+    numbers = value.sum(), low, high, np.nan, np.nan, detectable
     n = min(len(s_a), len(s_b))
-    return _comparison(numbers, n, n_items, s_b - s_a, alone, interval)
+    interval = SEPARATE if by_a and by_b else SHIFTED
+    return _comparison(numbers, n, n_items, s_b - s_a, (of_a, of_b), interval)
 
 
-def in_any_order(names: Iterable[str]) -> list[str]:
-    """The items in an order of their own, as good as random: the folds of an estimate need one."""
-    names = sorted(names)
-    seed = crc32("\n".join(names).encode())
-    return np.random.default_rng(seed).permutation(names).tolist()
+def _alone(drawn, mine, other, source):
+    """The accuracy of a model: of its session, on all items, or on a uniform draw.
+
+    The last by AIPW on the sources and the other model, which has results on all items.
+    """
+    if drawn:
+        return drawn.read(mine[drawn.names])
+    if len(mine) >= len(other):
+        return Estimate(*[mine.mean()] * 3)
+    values = [other]
+    alpha = 1.0
+    if source is not None:
+        other = other[source.items]
+        values = [*filled(source.values), other]
+        alpha = 10.0
+    order = in_any_order(mine.index)
+    core = other.index.get_indexer(order)[None]
+    observed = mine[order].to_numpy()[None, None]
+    found = aipw_cross_fitted(np.vstack(values), core, observed, alpha)
+    return Estimate(*np.ravel(found).tolist())
 
 
 # --- checks ---
 
 
-def _results(model, source):
+def _results(model, source, name):
     """The results of a model by item, those of the benchmark; NaN where an item has failed."""
     if isinstance(model, EvaluationSession):
-        if model._settings["precision"]:
-            raise ValueError(
-                "a session with a precision stops when its results say so: two models are compared "
-                "on a number of items that was fixed, budget=n"
-            )
-        if not model.done:
-            raise ValueError(
-                f"the session still waits for {len(model.next_items())} items: record them first"
-            )
         model = model.results
-    series = pd.Series(model, dtype=float).rename(str)
+    series = pd.Series(model, dtype=float, name=name).rename(str)
+    if series.empty:
+        raise ValueError(f"there are no results of {name}")
     twice = series.index[series.index.duplicated()]
     if len(twice):
-        raise ValueError(f"item {twice[0]} has two results; give one for each")
+        raise ValueError(f"item {twice[0]} has two results of {name}; give one")
     wrong = series[(series < 0) | (series > 1)]
     if len(wrong):
-        raise ValueError(f"the result of item {wrong.index[0]} is {wrong.iloc[0]:g}, not in [0, 1]")
+        raise ValueError(
+            f"the result of {name} on item {wrong.index[0]} is {wrong.iloc[0]:g}, not in [0, 1]"
+        )
     return series if source is None else among(series, source.items)

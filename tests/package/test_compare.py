@@ -11,8 +11,8 @@ from test_sequential import expectation, setting
 from benchpred_utils.estimators import Estimate
 from benchpred_utils.evaluate import EvaluationSession
 from benchpred_utils.evaluate.compare import (
-    _difference,
     _Drawn,
+    _paired,
     compare_models,
     rank_models,
     smallest_difference,
@@ -120,6 +120,15 @@ def test_what_is_added_to_b_changes_nothing(scores, models):
     assert compare_models(session, pd.Series(asked)[::-1]) == compare_models(session, asked)
 
 
+def test_the_order_of_recording_changes_nothing(scores, models):
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(3))
+    while not session.done:
+        items = session.next_items()[::-1]
+        session.record(items, [models[0][name] for name in items])
+    found = compare_models(session, models[1])
+    assert found == compare_models(finished(scores, models[0]), models[1])
+
+
 def test_the_same_model_and_its_reverse(scores, models):
     """All d equal: the value is that d, and the interval says how far it may be luck."""
     session = finished(scores, models[0])
@@ -155,7 +164,7 @@ def test_a_model_that_lacks_items(scores, models):
     asked = {name: models[1][name] for name in session.results}
     lacking = [*session.results][:3]
     part = {name: score for name, score in asked.items() if name not in lacking}
-    with pytest.raises(ValueError, match="3 of the 20 items lack a result.*failed='wrong'"):
+    with pytest.raises(ValueError, match="3 of the 20 items lack a result of B.*failed='wrong'"):
         compare_models(session, part)
     wrong = compare_models(session, part, failed="wrong")
     zeros = compare_models(session, part | dict.fromkeys(lacking, 0.0))
@@ -172,6 +181,24 @@ def test_a_model_that_lacks_items(scores, models):
     assert compare_models(session, part | dict.fromkeys(lacking, None)) == wrong
     nan = pd.Series(part | dict.fromkeys(lacking, np.nan))
     assert compare_models(session, nan, failed="open") == bounds
+
+
+def test_failed_items_of_models_with_items_of_their_own(scores, models):
+    """Of B's session, of a random sample, and of A, which has a result of all others."""
+    known, results, _ = models
+    chosen = list(finished(scores, results).results)
+    lost = dict.fromkeys(chosen[:3], None)
+    sample = {name: results[name] for name in sorted(chosen)}
+    begun = finished(scores, results | lost)
+    for a, b in ((known, begun), (known, sample | lost), (known | lost, sample)):
+        found = compare_models(a, b, source_scores=scores)
+        n_a, n_b = (3, 0) if b is sample else (0, 3)
+        assert f"of 20 items A has no result on {n_a}, B on {n_b}; they are" in found.warnings[0]
+        assert "counted as wrong" in found.warnings[0]
+    found = compare_models(known, begun, failed="open")
+    alone = np.array(begun.estimate("open")[:3])
+    assert found[:3] == pytest.approx(alone - np.mean([*known.values()]))
+    assert found.accuracies[1] == pytest.approx(alone) and "left open" in found.warnings[0]
 
 
 # --- other ways to compare ---
@@ -251,10 +278,13 @@ def test_what_cannot_be_compared_is_refused(scores, models):
         ((waiting, b), {}, "still waits for"),
         ((watched, b), {}, "precision stops"),
         ((chosen, b), {}, "no random draw"),
+        ((a, chosen), {}, "no random draw"),
+        ((session, chosen), {}, "no random draw"),
         ((a, b), {}, "n_items is None"),
         ((a, b), {"n_items": 50}, "n_items is 50"),
         ((a, some), {"n_items": 60, "comparisons": 3}, "same items"),
-        ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack"),
+        ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack a result of B"),
+        ((session, {}), {}, "no results of B"),
         ((session, twice), {}, "item-00 has two results"),
         ((session, dict.fromkeys(b, 55)), {}, "item-00 is 55"),
         ((a, {"q": 1.0}), {"source_scores": scores}, "q, say, is none like item-00"),
@@ -353,14 +383,14 @@ def drawn(design, row):
     one = copy(design)
     for name in ("g", "q", "items", "cell"):
         setattr(one, name, getattr(design, name)[row : row + 1])
-    return _Drawn([], design.q[row, items], design.q.shape[1], one), items
+    return _Drawn([], design.q.shape[1], one), items
 
 
 def covered(design, s_a, s_b):
     found = []
     for row in range(len(design.items)):
         one, items = drawn(design, row)
-        found.append(_difference(one, s_a[items], s_b[items], 1))
+        found.append(_paired(one, pd.Series(s_a[items]), pd.Series(s_b[items]), 1))
     truth = s_b.mean() - s_a.mean()
     return np.mean([one.lower <= truth <= one.upper for one in found]), found
 
