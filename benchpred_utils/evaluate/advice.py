@@ -21,6 +21,7 @@ from .parts import tasks_of
 PRECISION = 0.03  # the half-width asked for where nothing is
 WORTHWHILE = 1.05  # an item's worth, in random items, below which a random sample will do
 FEW = 8  # sources
+LEVEL = 0.001 / 3  # of each of three tests, below which items are called no random sample
 
 
 class Advice(NamedTuple):
@@ -272,9 +273,6 @@ def missing_note(scores, answered):
         if 2 * ndtr(-abs(here - there) / error) < LEVEL:
             return "no random sample: " + words.format(here, there)
     return None
-
-
-LEVEL = 0.001 / 3
 
 
 def _sorted(source):

@@ -191,6 +191,8 @@ def in_any_order(names):
 
 def _with_failed(difference, s_a, s_b, failed):
     """The Comparison that is a difference(s_a, s_b), by what failed items, NaN, count as."""
+    if failed not in ("error", "wrong", "open"):
+        raise ValueError(f"failed is {failed!r}; it must be 'error', 'wrong' or 'open'")
     wrong = difference(s_a.fillna(0), s_b.fillna(0))
     n_a = s_a.isna().sum()
     n_b = s_b.isna().sum()
@@ -251,7 +253,7 @@ def _paired(drawn, s_a, s_b, comparisons):
     centre = np.clip(d[0] if np.ptp(d) == 0 else value, -1, 1)
     psi = min(1, max(psi, abs(centre)))
     level = 1 - 0.05 / comparisons
-    ends = tango_interval(centre, psi, k, df, level) if n > 2 or f == 0 else (-1, 1)
+    ends = tango_interval(centre, psi, k, df, level) if n > 2 else (-1, 1)
     p = 2 * stdtr(df, -abs(centre) / np.sqrt(max(k * psi, 1e-15)))
     detectable = POWER * np.sqrt(k * spread) if spread > 1e-9 else np.nan
     numbers = value, *ends, 1 / k if k else n, p, detectable
@@ -269,7 +271,7 @@ def _comparison(numbers, n, n_items, d, accuracies, interval):
 
 
 def _drawn_by(session):
-    """The items of a session, with the probabilities of their draw."""
+    """The items of a session, if they are a random draw and none of them waits for its result."""
     if session._settings["precision"]:
         raise ValueError(
             "a session with a precision stops when its results say so: two models are compared "
@@ -279,7 +281,8 @@ def _drawn_by(session):
         raise ValueError(
             f"the session still waits for {len(session.next_items())} items: record them first"
         )
-    if not (session._in_rounds or session._method.stream == "uniform"):
+    is_stratified = isinstance(session._rounds, SequentialStratification)
+    if not is_stratified and session._method.stream != "uniform":
         raise ValueError(
             f"the items of {session._method.label} are no random draw: they compare no two models"
         )

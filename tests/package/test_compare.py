@@ -284,6 +284,8 @@ def test_what_cannot_be_compared_is_refused(scores, models):
         ((a, b), {"n_items": 50}, "n_items is 50"),
         ((a, some), {"n_items": 60, "comparisons": 3}, "same items"),
         ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack a result of B"),
+        ((session, b), {"failed": "right"}, "failed is 'right'"),
+        ((a, session), {"failed": "right"}, "failed is 'right'"),
         ((session, {}), {}, "no results of B"),
         ((session, twice), {}, "item-00 has two results"),
         ((session, dict.fromkeys(b, 55)), {}, "item-00 is 55"),
