@@ -84,11 +84,11 @@ def read_results(paths, metric=None, filter=None, sources=(), same_items=False) 
     these have another metric.
     """
     entries = _entries(paths)
-    files = {entry.file for entry in entries}
+    n = len(entries)
     if sources and entries[0].filter:
         entries += _entries(sources)
     rows = _rows(entries, metric, filter, same_items)
-    rows = rows[rows["file"].isin(files)]
+    rows = rows[rows.index < n]
     matrix = _matrix(rows)
     if len(matrix) > 1:
         raise ValueError(
@@ -202,13 +202,18 @@ def _rows(entries, metric, filter, same_items):
     for row in rows[~rows.index.isin(chosen.index)].itertuples():
         raise ValueError(f"{row.place} has {row.metric} only, unlike its task; run the task again")
     for row in chosen[chosen["score"] < 0].itertuples():
+        advice = "is the header missing, its first row?"
+        if row.metric:
+            advice = (
+                f"{row.metric} is no score of the item if a harness makes it of all items "
+                "together, or scored nothing (predict_only): choose another metric"
+            )
         raise ValueError(
             f"{row.place}: the score of model {printable(row.model)} on item "
             f"{printable(row.item)} is {printable(row.said)}, which is not a number in [0, 1]; "
             "write 0 or 1, true or false, or a number between, and nothing where there is none; "
             "divide percentages, or points, by their maximum; an error rate e becomes 1 - e; "
-            f"{row.metric or 'a list'} is no score of the item if a harness makes it of all items "
-            "together, or scored nothing (predict_only): choose another metric"
+            f"{advice}"
         )
     _check_questions(chosen, same_items)
     return _once(chosen)
@@ -230,7 +235,14 @@ def _chosen(rows, what, wanted):
     wanted = wanted if isinstance(wanted, dict) else {None: wanted}
     everywhere = {None, *rows[what]}
     taken, unclear = {}, []
-    for task, of_task in rows[rows[what] != ""].groupby("task", sort=False):
+    logged = rows[rows[what] != ""]
+    unknown = wanted.keys() - {None, *rows["task"]}
+    if unknown and len(logged):
+        unclear.append(
+            f"no file has a task {named(sorted(unknown))} ({what}); "
+            f"there are {named(logged['task'].unique(), 100)}"
+        )
+    for task, of_task in logged.groupby("task", sort=False):
         best = of_task.groupby(what)["score"].max()
         likely = list(best.index[best >= 0]) or list(best.index)
         name = wanted.get(task, wanted.get(None))
@@ -301,12 +313,15 @@ def _twins(rows, keys):
 
 def _matrix(rows):
     """One row per model, one column per item; the mean of repeats, NaN where there is no score."""
-    runs = rows.groupby(["model", "item", "file"])["score"].mean()
-    apart = runs.groupby(["model", "item"]).nunique() > 1
-    if apart.any():
+    scored = rows[rows["score"].notna()]
+    runs = scored.groupby(["model", "item"])["file"].nunique()
+    merged = runs[runs > 1].index.unique("model")
+    if len(merged):
+        files = scored["file"][scored["model"] == merged[0]].unique()
         warnings.warn(
-            f"{named(apart[apart].index.unique('model'))}: some items were run more than once, "
-            "with different scores; these are averaged",
+            f"{named(merged)}: some items were run more than once, and their scores are averaged; "
+            f"{named(files)} are taken as one model, {printable(merged[0])}; if they are not, name "
+            "them: paths={name: path}, or name=path in a terminal",
             stacklevel=4,
         )
     matrix = rows.groupby(["model", "item"])["score"].mean().unstack()
@@ -344,10 +359,10 @@ def _scores(rows, missing):
 def _what_is_missing(matrix, domains, rows):
     """Who lacks what, and what would be left, of which domains, if it were dropped."""
     lacks = matrix.isna()
-    counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
+    counts = lacks.sum(axis=1)
     counts = counts[counts > 0]
     lines = [f"{len(counts)} of {len(matrix)} models lack scores:"]
-    for model, count in counts.head(5).items():
+    for model, count in counts.nlargest(5).items():
         of_model = rows[rows["model"] == model].sort_values("score", na_position="first")
         items = lacks.columns[lacks.loc[model]]
         row = of_model.iloc[(of_model["task"] == domains[items[0]]).argmax()]
@@ -356,7 +371,7 @@ def _what_is_missing(matrix, domains, rows):
             f"  {printable(model)} lacks {count} of {len(domains)} items: {named(items)} ({place})"
         )
     rest = matrix.dropna(axis=1)
-    worst = counts.index[0]
+    worst = counts.idxmax()
     dropped = domains.drop(rest.columns)
     shares = [
         f"{number} of {(domains == domain).sum()} of {printable(domain or 'no domain')}"
