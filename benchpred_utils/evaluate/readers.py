@@ -6,6 +6,7 @@ is here makes a matrix of it: scores are numbers in [0, 1], and an item is one q
 
 import re
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def read_scores(path, missing="error") -> Scores:
 def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
     """The Scores in sample logs of lm-evaluation-harness, or folders of them.
 
-    A model is named by the results beside its log, or by the log's folder, an item "task:doc_id";
+    A model is named by the results of the same time, or by the folder, an item "task:doc_id";
     ``paths={name: path or paths}`` gives other names.  Repeats, a list in one line or logs of
     several runs, are averaged; tasks are domains.
     Otherwise as `read_any`.
@@ -51,7 +52,8 @@ def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
 def read_helm(folders, metric=None, missing="error") -> Scores:
     """The Scores in run folders of HELM, or folders that hold some.
 
-    Read are per_instance_stats.json, or else display_predictions.json, and instances.json if there.
+    Read are run_spec.json, per_instance_stats.json, or else display_predictions.json, and
+    instances.json if there.
     An item is "run/instance", the run's name without its model; trials are averaged; perturbed
     instances are left out; runs are domains.
     Otherwise as `read_any`.
@@ -68,8 +70,10 @@ def read_any(
     `filter` are names for all tasks, or {task: name}; they must be said where a task has several.
     `missing`, for scores that are not there: "error"; "drop" the items that some model lacks, or
     "drop-models", both with a warning that says what is left; "keep" them, NaN.
-    Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
-    not the same question in all logs (its hash differs), unless `same_items` says that it is.
+    Items that several files have of one model are averaged, with a warning that names these.
+    Raises ValueError, naming file and place, for what is no score in [0, 1], for a task in `metric`
+    or `filter` that no file has, and where an item is not the same question in all logs (its hash
+    differs), unless `same_items` says that it is.
     """
     rows = _rows(_entries(paths, formats), metric, filter, same_items)
     return _scores(rows, missing)
@@ -202,18 +206,14 @@ def _rows(entries, metric, filter, same_items):
     for row in rows[~rows.index.isin(chosen.index)].itertuples():
         raise ValueError(f"{row.place} has {row.metric} only, unlike its task; run the task again")
     for row in chosen[chosen["score"] < 0].itertuples():
-        advice = "is the header missing, its first row?"
-        if row.metric:
-            advice = (
-                f"{row.metric} is no score of the item if a harness makes it of all items "
-                "together, or scored nothing (predict_only): choose another metric"
-            )
         raise ValueError(
             f"{row.place}: the score of model {printable(row.model)} on item "
             f"{printable(row.item)} is {printable(row.said)}, which is not a number in [0, 1]; "
             "write 0 or 1, true or false, or a number between, and nothing where there is none; "
             "divide percentages, or points, by their maximum; an error rate e becomes 1 - e; "
-            f"{advice}"
+            f"{row.metric or 'a list'} is no score of the item if a harness makes it of all items "
+            "together, or scored nothing (predict_only): choose another metric; and in a table, is "
+            "the header missing?"
         )
     _check_questions(chosen, same_items)
     return _once(chosen)
@@ -272,9 +272,7 @@ def _check_questions(rows, same_items):
             stacklevel=4,
         )
     differing = hashed.drop_duplicates(["item", "question"])
-    twins = _twins(differing, ["item"])
-    if twins:
-        a, b = twins
+    for a, b in _twins(differing, ["item"]):
         says = (
             f"{differing.duplicated('item').sum()} items are not the same question in all files, "
             f"the first is {printable(a.item)} ({a.place}, and {b.place})"
@@ -291,9 +289,7 @@ def _once(rows):
     """One row per answer: lines of logs may come again, but not with another score."""
     keys = ["model", "item", "repeat"]
     rows = rows[(rows["filter"] == "") | ~rows.duplicated([*keys, "score"])]
-    twins = _twins(rows, keys)
-    if twins:
-        a, b = twins
+    for a, b in _twins(rows, keys):
         raise ValueError(
             f"model {printable(a.model)} has two scores on item {printable(a.item)}: {a.score:g} "
             f"({a.place}) and {b.score:g} ({b.place}); delete one of them, or give their mean "
@@ -303,9 +299,9 @@ def _once(rows):
 
 
 def _twins(rows, keys):
-    """The first two rows that agree in these columns, or none."""
+    """A pair: the first two rows that agree in these columns; or no pair."""
     twins = rows[rows.duplicated(keys, keep=False)].sort_values(keys, kind="stable")
-    return [*twins[:2].itertuples()]
+    return pairwise(twins[:2].itertuples())
 
 
 # --- from rows to a matrix ---
