@@ -27,6 +27,8 @@ def printable(name, most=200):
     text = str(name)
     if len(text) > most:
         text = f"{text[:60]}... ({len(text)} characters)"
+    if text.isprintable():  # most are, and this is told at once
+        return text
     return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -47,8 +49,9 @@ def files_in(path):
     if path.is_file():
         return [path]
     walked = os.walk(path, onerror=unreadable)
-    files = [Path(folder, name) for folder, _, names in walked for name in names]
-    return sorted(file for file in files if file.name.endswith(LOGS))
+    return sorted(
+        Path(folder, name) for folder, _, names in walked for name in names if name.endswith(LOGS)
+    )
 
 
 def records_of(file):
@@ -80,10 +83,13 @@ def records_of(file):
             f"{file}, line {line} can't be read as a table in UTF-8, or as a log: {error.reason}"
         ) from None
     except (ImportError, NotImplementedError):
-        raise ImportError(
-            f"{file}: to read Parquet install pyarrow, to read logs of inspect_ai zipfile-zstd; or "
-            "save it as CSV or JSON (inspect log convert --to json)"
-        ) from None
+        needs = "to read Parquet install pyarrow, or save it as CSV or JSON"
+        if data.startswith(b"PK"):
+            needs = (
+                "to read logs of inspect_ai install zipfile-zstd, or convert them: inspect log "
+                "convert --to json"
+            )
+        raise ImportError(f"{file}: {needs}") from None
     except Exception as error:  # what damaged files raise is not listed anywhere
         raise ValueError(f"{file} can't be read: {error}") from error
 
@@ -122,9 +128,12 @@ def _zipped(data):
     return {"header.json": head | {"samples": samples}}
 
 
+# What columns are called besides item, score and model.
+ALIASES = {"id": "item", "question_id": "item", "item_id": "item", "correct": "score"}
+ALIASES |= {"is_correct": "score", "model_name": "model", "model_id": "model"}
 # Columns that say something of a model, or of its row, and seldom are items.
 SUMMARIES = set("average avg mean total score overall params".split())
-SCORE = re.compile(r"[01](\.0*)?|0?\.\d+")
+SCORE = re.compile(r"(?i)[01](\.0*)?|0?\.\d+|true|false")
 
 
 def _cells(header=(), *lines):
@@ -137,11 +146,17 @@ def _cells(header=(), *lines):
             found[f"row {number}"] = dict(zip(names, cells))
     if not found:
         raise ValueError(f"it is empty, or has a header and no rows; {CUT_OFF}")
+    plain = [name.strip().lower() for name in names]
+    if SCORE.fullmatch(plain[-1]) and {"model", "item", ""}.isdisjoint(plain):
+        raise ValueError(
+            f"row 1, {printable(', '.join(names))}, ends with a score: is the header missing? Put "
+            "one before it, say model, item, score; if it is the header, call its first column "
+            "`model`"
+        )
     again = names[names.duplicated()]
     if len(again):
         raise ValueError(f"row 1: the column {printable(again[0])!r} comes twice")
-    plain = [name.strip().lower() for name in names]
-    if "score" in plain and "item" in plain:
+    if {"score", "item"} <= {ALIASES.get(name, name) for name in plain}:
         return found
     first = [SCORE.fullmatch(str(row[names[0]])) for row in found.values()]
     if all(first) and {"model", "item"}.isdisjoint(plain):

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-from .files import json_of
+from .files import ALIASES, json_of, named, printable
 
 
 class Entry(NamedTuple):
@@ -49,23 +49,23 @@ class Format(NamedTuple):
 
 def entries_of(format, file, records):
     """The Entries of a file; raises ValueError, with the place, where a record is otherwise."""
-    place = "with the files beside it"
+    place = f"{file}, with the files beside it"
     found = []
     try:
         path = re.fullmatch(format.path, file.resolve().as_posix())
         known = path.groupdict() if path else {}
         if format.beside:
             known |= format.beside(file)
-        for place, record in records.items():
+        for name, record in records.items():
+            place = f"{file}, {printable(name)}"
             if format is TABLE:
-                found += _table(record, file, f"{file}, {place}")
+                found += _table(record, file, place)
                 continue
             for answer in format.answers(record, known):
-                found.append(_entry(format, known, answer, file, f"{file}, {place}"))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+                found.append(_entry(format, known, answer, file, place))
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file}, {place}: {error} ({type(error).__name__}), which is not as {format.name} "
-            "writes it"
+            f"{place}: {error} ({type(error).__name__}), which is not as {format.name} writes it"
         ) from None
     return _with_filters(found) if format is LM_EVAL else found
 
@@ -77,14 +77,17 @@ def _entry(format, known, answer, file, place):
     number = said[format.id]
     if not isinstance(number, str | int | float) or number == "":
         raise ValueError(f"{format.id} is {number!r}")
-    names = [(re.fullmatch(format.scores, name), name) for name in flat if not said["error"]]
-    scores = {"/".join(filter(None, found.groups())): flat[name] for found, name in names if found}
+    scores = []
+    for name, score in flat.items():
+        found = re.fullmatch(format.scores, name)
+        if found and not said["error"]:
+            scores.append(("/".join(filter(None, found.groups())), score))
     texts = format.model, format.task, format.question, format.repeat
     model, task, question, repeat = (text % said for text in texts)
     return Entry(
         model,
         f"{task}{format.joint}{number}" if task else f"{number}",
-        [*scores.items()] or [("", None)],
+        scores or [("", None)],
         file,
         place,
         task,
@@ -156,18 +159,18 @@ NO_METRIC = re.compile(
 
 
 def _logged(record, known):
-    metrics = [name for name in record if not NO_METRIC.fullmatch(name)]
-    scores = {name: record[name] for name in record.get("metrics", metrics) if name in record}
+    names = [name for name in record.get("metrics", record) if name in record]
+    scores = {name: record[name] for name in names if not NO_METRIC.fullmatch(name)}
     return [{"filter": ""} | record | {"doc": "", "arguments": "", "scores": scores}]
 
 
 def _results(file):
-    """The model in the results beside a log, of the same time if there are some."""
+    """The model in the results beside a log: they were written at the same time."""
     time = file.name.partition(".")[0][-19:]
-    results = list(file.parent.glob("results_*.json"))
-    results = [path for path in results if time in path.name] or results
-    names = {json_of(path.read_bytes()).get("model_name") for path in results} - {None}
-    return {"model": names.pop()} if len(names) == 1 else {}
+    for path in file.parent.glob(f"results_{time}*.json"):
+        name = json_of(path.read_bytes()).get("model_name")
+        return {"model": name or file.resolve().parent.name}
+    return {}
 
 
 def _instances(record, known):
@@ -185,23 +188,17 @@ STATS = "per_instance_stats.json"
 
 def _run(file):
     """What is known of a run of HELM; of two files that say the same the second is passed over."""
-    paths = [file.with_name(name) for name in ("run_spec.json", "instances.json")]
-    spec, instances = (json_of(path.read_bytes()) if path.exists() else {} for path in paths)
-    run = file.resolve().parent
-    name = spec.get("name", run.name)
-    model = re.search("model=([^,]+)", name)
+    spec = json_of(file.with_name("run_spec.json").read_bytes())
+    path = file.with_name("instances.json")
+    instances = json_of(path.read_bytes()) if path.exists() else []
     plain = [one for one in instances if not one.get("perturbation")]
-    return {
-        "model": model[1] if model else run.parent.name,
-        **spec.get("adapter_spec", {}),
-        "task": re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", name).rstrip(",:"),
+    return spec["adapter_spec"] | {
+        "task": re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", spec["name"]).rstrip(",:"),
         "questions": {one["id"]: hash(repr(one["input"])) for one in plain},
         "is_second": file.name != STATS and file.with_name(STATS).exists(),
     }
 
 
-ALIASES = {"id": "item", "question_id": "item", "item_id": "item", "correct": "score"}
-ALIASES |= {"is_correct": "score", "model_name": "model", "model_id": "model"}
 NO_NAMES = ("", "index", "unnamed: 0")  # of a column that only counts rows
 
 
@@ -211,7 +208,7 @@ def _table(record, file, place):
     known = {ALIASES.get(name, name): value for name, value in plain.items()}
     if known.keys() >= {"score", "item"} or known.keys() <= {"model", "item", "domain"}:
         if len(known) < len(record) or known["item"] in ("", None):
-            raise ValueError(f"no item, or two columns of one name: {', '.join(record)}")
+            raise ValueError(f"no item, or two columns of one name: {named(record, 10)}")
         model = file.stem if known.get("model") is None else known["model"]
         scores = [("", known.get("score"))]
         domain = known.get("domain") or ""
@@ -224,7 +221,7 @@ def _table(record, file, place):
             names = [f"{plain[first]}", name]
             if first == "item":
                 names.reverse()
-            found.append(Entry(*names, [("", score)], file, f"{place}, column {name}"))
+            found.append(Entry(*names, [("", score)], file, f"{place}, column {printable(name)}"))
     return found
 
 

@@ -6,6 +6,7 @@ is here makes a matrix of it: scores are numbers in [0, 1], and an item is one q
 
 import re
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def read_scores(path, missing="error") -> Scores:
 def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
     """The Scores in sample logs of lm-evaluation-harness, or folders of them.
 
-    A model is named by the results beside its log, or by the log's folder, an item "task:doc_id";
+    A model is named by the results of the same time, or by the folder, an item "task:doc_id";
     ``paths={name: path or paths}`` gives other names.  Repeats, a list in one line or logs of
     several runs, are averaged; tasks are domains.
     Otherwise as `read_any`.
@@ -51,7 +52,8 @@ def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
 def read_helm(folders, metric=None, missing="error") -> Scores:
     """The Scores in run folders of HELM, or folders that hold some.
 
-    Read are per_instance_stats.json, or else display_predictions.json, and instances.json if there.
+    Read are run_spec.json, per_instance_stats.json, or else display_predictions.json, and
+    instances.json if there.
     An item is "run/instance", the run's name without its model; trials are averaged; perturbed
     instances are left out; runs are domains.
     Otherwise as `read_any`.
@@ -68,8 +70,10 @@ def read_any(
     `filter` are names for all tasks, or {task: name}; they must be said where a task has several.
     `missing`, for scores that are not there: "error"; "drop" the items that some model lacks, or
     "drop-models", both with a warning that says what is left; "keep" them, NaN.
-    Raises ValueError, naming file and place, for what is no score in [0, 1], and where an item is
-    not the same question in all logs (its hash differs), unless `same_items` says that it is.
+    Items that several files have of one model are averaged, with a warning that names these.
+    Raises ValueError, naming file and place, for what is no score in [0, 1], for a task in `metric`
+    or `filter` that no file has, and where an item is not the same question in all logs (its hash
+    differs), unless `same_items` says that it is.
     """
     rows = _rows(_entries(paths, formats), metric, filter, same_items)
     return _scores(rows, missing)
@@ -84,11 +88,11 @@ def read_results(paths, metric=None, filter=None, sources=(), same_items=False) 
     these have another metric.
     """
     entries = _entries(paths)
-    files = {entry.file for entry in entries}
+    n = len(entries)
     if sources and entries[0].filter:
         entries += _entries(sources)
     rows = _rows(entries, metric, filter, same_items)
-    rows = rows[rows["file"].isin(files)]
+    rows = rows[rows.index < n]
     matrix = _matrix(rows)
     if len(matrix) > 1:
         raise ValueError(
@@ -208,7 +212,8 @@ def _rows(entries, metric, filter, same_items):
             "write 0 or 1, true or false, or a number between, and nothing where there is none; "
             "divide percentages, or points, by their maximum; an error rate e becomes 1 - e; "
             f"{row.metric or 'a list'} is no score of the item if a harness makes it of all items "
-            "together, or scored nothing (predict_only): choose another metric"
+            "together, or scored nothing (predict_only): choose another metric; and in a table, is "
+            "the header missing?"
         )
     _check_questions(chosen, same_items)
     return _once(chosen)
@@ -230,7 +235,14 @@ def _chosen(rows, what, wanted):
     wanted = wanted if isinstance(wanted, dict) else {None: wanted}
     everywhere = {None, *rows[what]}
     taken, unclear = {}, []
-    for task, of_task in rows[rows[what] != ""].groupby("task", sort=False):
+    logged = rows[rows[what] != ""]
+    unknown = wanted.keys() - {None, *rows["task"]}
+    if unknown and len(logged):
+        unclear.append(
+            f"no file has a task {named(sorted(unknown))} ({what}); "
+            f"there are {named(logged['task'].unique(), 100)}"
+        )
+    for task, of_task in logged.groupby("task", sort=False):
         best = of_task.groupby(what)["score"].max()
         likely = list(best.index[best >= 0]) or list(best.index)
         name = wanted.get(task, wanted.get(None))
@@ -260,9 +272,7 @@ def _check_questions(rows, same_items):
             stacklevel=4,
         )
     differing = hashed.drop_duplicates(["item", "question"])
-    twins = _twins(differing, ["item"])
-    if twins:
-        a, b = twins
+    for a, b in _twins(differing, ["item"]):
         says = (
             f"{differing.duplicated('item').sum()} items are not the same question in all files, "
             f"the first is {printable(a.item)} ({a.place}, and {b.place})"
@@ -279,9 +289,7 @@ def _once(rows):
     """One row per answer: lines of logs may come again, but not with another score."""
     keys = ["model", "item", "repeat"]
     rows = rows[(rows["filter"] == "") | ~rows.duplicated([*keys, "score"])]
-    twins = _twins(rows, keys)
-    if twins:
-        a, b = twins
+    for a, b in _twins(rows, keys):
         raise ValueError(
             f"model {printable(a.model)} has two scores on item {printable(a.item)}: {a.score:g} "
             f"({a.place}) and {b.score:g} ({b.place}); delete one of them, or give their mean "
@@ -291,9 +299,9 @@ def _once(rows):
 
 
 def _twins(rows, keys):
-    """The first two rows that agree in these columns, or none."""
+    """A pair: the first two rows that agree in these columns; or no pair."""
     twins = rows[rows.duplicated(keys, keep=False)].sort_values(keys, kind="stable")
-    return [*twins[:2].itertuples()]
+    return pairwise(twins[:2].itertuples())
 
 
 # --- from rows to a matrix ---
@@ -301,12 +309,15 @@ def _twins(rows, keys):
 
 def _matrix(rows):
     """One row per model, one column per item; the mean of repeats, NaN where there is no score."""
-    runs = rows.groupby(["model", "item", "file"])["score"].mean()
-    apart = runs.groupby(["model", "item"]).nunique() > 1
-    if apart.any():
+    scored = rows[rows["score"].notna()]
+    runs = scored.groupby(["model", "item"])["file"].nunique()
+    merged = runs[runs > 1].index.unique("model")
+    if len(merged):
+        files = scored["file"][scored["model"] == merged[0]].unique()
         warnings.warn(
-            f"{named(apart[apart].index.unique('model'))}: some items were run more than once, "
-            "with different scores; these are averaged",
+            f"{named(merged)}: some items were run more than once, and their scores are averaged; "
+            f"{named(files)} are taken as one model, {printable(merged[0])}; if they are not, name "
+            "them: paths={name: path}, or name=path in a terminal",
             stacklevel=4,
         )
     matrix = rows.groupby(["model", "item"])["score"].mean().unstack()
@@ -344,10 +355,10 @@ def _scores(rows, missing):
 def _what_is_missing(matrix, domains, rows):
     """Who lacks what, and what would be left, of which domains, if it were dropped."""
     lacks = matrix.isna()
-    counts = lacks.sum(axis=1).sort_values(ascending=False, kind="stable")
+    counts = lacks.sum(axis=1)
     counts = counts[counts > 0]
     lines = [f"{len(counts)} of {len(matrix)} models lack scores:"]
-    for model, count in counts.head(5).items():
+    for model, count in counts.nlargest(5).items():
         of_model = rows[rows["model"] == model].sort_values("score", na_position="first")
         items = lacks.columns[lacks.loc[model]]
         row = of_model.iloc[(of_model["task"] == domains[items[0]]).argmax()]
@@ -356,7 +367,7 @@ def _what_is_missing(matrix, domains, rows):
             f"  {printable(model)} lacks {count} of {len(domains)} items: {named(items)} ({place})"
         )
     rest = matrix.dropna(axis=1)
-    worst = counts.index[0]
+    worst = counts.idxmax()
     dropped = domains.drop(rest.columns)
     shares = [
         f"{number} of {(domains == domain).sum()} of {printable(domain or 'no domain')}"

@@ -140,6 +140,16 @@ def test_a_metric_and_a_filter_per_task(two_tasks):
             read_any(two_tasks, **option)
 
 
+@pytest.mark.parametrize("what", ["metric", "filter"])
+def test_a_task_that_no_file_has_is_told(two_tasks, what):
+    choice = {"metric": {"gsm8k": "exact_match"}, "filter": {"gsm8k": "flexible"}}
+    choice[what] = choice[what] | {"gsm9k": "acc"}
+    says = rf"no file has a task gsm9k \({what}\); there are anatomy, gsm8k"
+    for read in (read_any, read_results):
+        with pytest.raises(ValueError, match=says):
+            read(two_tasks if read is read_any else two_tasks / "A", **choice)
+
+
 def test_what_is_wanted_of_logs_does_not_concern_tables(two_tasks):
     table = two_tasks / "t.csv"
     table.write_text("item,score\nanatomy:1,1\n")
@@ -278,6 +288,41 @@ def test_models_in_one_folder_are_named_by_their_results(tmp_path):
     older = written(tmp_path / "old" / NAME, lines_of())
     written(older.with_name("results_2024.json"), {"results": {}})  # which name no model
     assert read_any(older).models.tolist() == ["old"]
+    results = tmp_path / "results_2025-01-01T02-00-00.000001.json"
+    written(results, {"model_name": ""})  # as of an endpoint that was given no name
+    assert read_any(tmp_path / "samples_toy_2025-01-01T02-00-00.000001.jsonl").models.tolist() == [
+        tmp_path.name
+    ]
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_logs_of_two_models_with_one_name_are_told(tmp_path, score):
+    """Two checkpoints, say; whether their scores differ or not."""
+    for hour, name in (("01", "ck1"), ("02", "ck2")):
+        time = f"2025-01-01T{hour}-00-00.000001"
+        lines = [*lines_of(), {"doc_id": 12, "acc": score if name == "ck1" else 1.0}]
+        written(tmp_path / name / f"samples_toy_{time}.jsonl", lines)
+        written(tmp_path / name / f"results_{time}.json", {"model_name": "org/x"})
+    paths = [tmp_path / "ck1", tmp_path / "ck2"]
+    for given in (paths, tmp_path):
+        with pytest.warns(UserWarning) as told:
+            assert read_any(given).models.tolist() == ["org/x"]
+        said = str(told[0].message)
+        assert len(told) == 1 and said.startswith("org/x: some items were run more than once")
+        assert "ck1" in said and "ck2" in said and "name=path" in said
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_any(dict(zip("ab", paths))).models.tolist() == ["a", "b"]
+
+
+def test_rounds_of_a_run_are_one_model(tmp_path):
+    """Each has a log of its own, and no item comes twice: nothing to tell."""
+    lines = lines_of()
+    written(tmp_path / "A" / NAME, lines[:5])
+    written(tmp_path / "A" / NAME.replace("T00", "T01"), lines[5:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read_results(tmp_path / "A")) == 12
 
 
 def test_logs_that_lm_eval_wrote():
@@ -365,8 +410,9 @@ def test_what_zipfile_cannot_unpack_is_told(monkeypatch, tmp_path):
 
     log = eval_log(tmp_path / "log.eval", [sample_of(1, 1, "C")])
     monkeypatch.setattr(zipfile.ZipFile, "read", unknown)
-    with pytest.raises(ImportError, match="zipfile-zstd.*inspect log convert --to json"):
+    with pytest.raises(ImportError, match="zipfile-zstd.*inspect log convert --to json") as told:
         read_any(log)
+    assert "arquet" not in str(told.value)
 
 
 def record_of(item, score, **more):
@@ -515,6 +561,21 @@ def test_items_may_have_any_name(tmp_path, text, items):
     assert read_scores(path).items.tolist() == items
 
 
+def test_items_may_be_numbers(tmp_path):
+    path = tmp_path / "t.csv"
+    for first in ("model", ""):
+        path.write_text(f"{first},2,0,1\nm1,1,0,1\nm2,1,1,0\n")
+        assert read_scores(path).items.tolist() == ["2", "0", "1"]
+
+
+def test_a_long_table_has_no_doubtful_columns(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,score\nq1,1\nq2,0\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_any(path).items.tolist() == ["q1", "q2"]
+
+
 @pytest.mark.parametrize("name", ["average", "score", "params", "Total"])
 def test_a_column_that_is_no_item_is_told(tmp_path, name):
     path = tmp_path / "t.csv"
@@ -529,6 +590,11 @@ def test_a_column_that_is_no_item_is_told(tmp_path, name):
         ("t.csv", "q1,q2,q3\n1,0,1\n0,1,1\n", "first column, 'q1', holds scores, .*column `model`"),
         ("t.csv", ",q2,q3\n0.25,0,1\n0.5,1,1\n0.75,1,1\n", "first column, '', holds scores"),
         ("t.csv", "name,model,b\nm1,1,0\nm2,1,1\n", "row 2, column name: .* is m1, which is not"),
+        ("t.csv", "m1,1,0\nm2,0,1\n", "row 1, m1, 1, 0, ends with a score: is the header missing?"),
+        ("t.csv", "m1,1,0,1\nm2,0,1,1\n", "row 1, m1, 1, 0, 1, ends .* is the header missing?"),
+        ("t.csv", "m1,q1,1\nm1,q2,0\n", "is the header missing?"),
+        ("t.csv", "q1,True\nq2,False\n", "is the header missing?"),
+        ("t.csv", "m1,q1,1,math\nm1,q2,0,math\n", "column q1: .*is the header missing"),
         ("t.csv", "model,q1,q2\nA,C,I\n", "row 2, column q1: .* is C"),
         ("t.csv", "model,q1,q2\nA,pass,1\n", "row 2, column q1: .* is pass"),
         ("t.csv", "model;q1;q2\nA;1;0\n", "separated by commas"),
@@ -669,6 +735,11 @@ def test_names_can_be_shown(tmp_path, capsys):
     assert scores.items.tolist() == [r"\x1b[31mred\x1b[0m", r"a\nb"]
     assert main(["check", str(path)]) == 0
     assert "\x1b" not in "".join(capsys.readouterr())
+    for text in (path.read_text().replace("m1,1", "m1,7"), '{"\\u001b": {"\\u001b[31m": 7}}'):
+        path.write_text(text)
+        assert main(["check", str(path)]) == 1
+        said = "".join(capsys.readouterr())
+        assert "\x1b" not in said and r"\x1b" in said
     assert printable("modèle 模型") == "modèle 模型" and printable("a\u202eb") == r"a\u202eb"
     assert printable("x" * 1000).endswith("(1000 characters)") and len(printable("x" * 1000)) < 90
 

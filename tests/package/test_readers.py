@@ -162,8 +162,9 @@ def test_without_pyarrow_it_is_said_what_to_do(wide, monkeypatch):
         raise ImportError
 
     monkeypatch.setattr(pd, "read_parquet", unavailable)
-    with pytest.raises(ImportError, match="install pyarrow"):
+    with pytest.raises(ImportError, match="t.parquet: to read Parquet install pyarrow") as told:
         read_scores(wide("PAR1", "t.parquet"))
+    assert "inspect" not in str(told.value)
 
 
 def test_results_of_one_model(wide):
@@ -430,6 +431,11 @@ def test_helm_without_stats_and_with_missing_instances(tmp_path):
     (run / "display_predictions.json").write_text("[{")
     with pytest.raises(ValueError, match="display_predictions.json can't be read: line 1 is not"):
         read_helm(run)
+    (run / "run_spec.json").rename(run / "spec.json")
+    (run / "display_predictions.json").write_text(json.dumps(shown))
+    with pytest.raises(ValueError, match="files beside it: .*run_spec.json.*not as HELM writes it"):
+        read_helm(run)
+    (run / "spec.json").rename(run / "run_spec.json")
     (run / "display_predictions.json").write_text('[{"instance_id": "id1"}]')
     with pytest.raises(ValueError, match="run holds no log; read are HELM"):
         read_helm(run)
