@@ -165,12 +165,12 @@ def _logged(record, known):
 
 
 def _results(file):
-    """The model in the results beside a log: they were written at the same time."""
+    """The model in the results beside a log, of the same time if there are some."""
     time = file.name.partition(".")[0][-19:]
-    for path in file.parent.glob(f"results_{time}*.json"):
-        name = json_of(path.read_bytes()).get("model_name")
-        return {"model": name or file.resolve().parent.name}
-    return {}
+    results = list(file.parent.glob("results_*.json"))
+    results = [path for path in results if time in path.name] or results
+    names = {json_of(path.read_bytes()).get("model_name") for path in results} - {None, ""}
+    return {"model": names.pop()} if len(names) == 1 else {}
 
 
 def _instances(record, known):
@@ -188,12 +188,16 @@ STATS = "per_instance_stats.json"
 
 def _run(file):
     """What is known of a run of HELM; of two files that say the same the second is passed over."""
-    spec = json_of(file.with_name("run_spec.json").read_bytes())
-    path = file.with_name("instances.json")
-    instances = json_of(path.read_bytes()) if path.exists() else []
+    paths = [file.with_name(name) for name in ("run_spec.json", "instances.json")]
+    spec, instances = (json_of(path.read_bytes()) if path.exists() else {} for path in paths)
+    run = file.resolve().parent
+    name = spec.get("name", run.name)
+    model = re.search("model=([^,]+)", name)
     plain = [one for one in instances if not one.get("perturbation")]
-    return spec["adapter_spec"] | {
-        "task": re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", spec["name"]).rstrip(",:"),
+    return {
+        "model": model[1] if model else run.parent.name,
+        **spec.get("adapter_spec", {}),
+        "task": re.sub(r"(?<=[:,])model(_deployment)?=[^,]*,?", "", name).rstrip(",:"),
         "questions": {one["id"]: hash(repr(one["input"])) for one in plain},
         "is_second": file.name != STATS and file.with_name(STATS).exists(),
     }

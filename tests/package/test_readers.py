@@ -431,14 +431,18 @@ def test_helm_without_stats_and_with_missing_instances(tmp_path):
     (run / "display_predictions.json").write_text("[{")
     with pytest.raises(ValueError, match="display_predictions.json can't be read: line 1 is not"):
         read_helm(run)
-    (run / "run_spec.json").rename(run / "spec.json")
-    (run / "display_predictions.json").write_text(json.dumps(shown))
-    with pytest.raises(ValueError, match="files beside it: .*run_spec.json.*not as HELM writes it"):
-        read_helm(run)
-    (run / "spec.json").rename(run / "run_spec.json")
     (run / "display_predictions.json").write_text('[{"instance_id": "id1"}]')
     with pytest.raises(ValueError, match="run holds no log; read are HELM"):
         read_helm(run)
+
+
+def test_a_folder_of_helm_without_its_specification_is_named_by_its_path(tmp_path):
+    run = tmp_path / "simple_mcqa:subset=a,model=simple_model1"
+    shutil.copytree(LOGS / "helm" / "simple_mcqa", run)
+    (run / "run_spec.json").unlink()
+    scores = read_helm(run, "exact_match")
+    assert scores.models.tolist() == ["simple_model1"]
+    assert scores.items[0].startswith("simple_mcqa:subset=a/id")
 
 
 def test_helm_files_that_are_odd(tmp_path):
