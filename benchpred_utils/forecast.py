@@ -124,10 +124,10 @@ def misfit(model, items, observed, start=10, step=10):
     most (Ville; as the regression stands for its mode, about so).
     """
     forecast = Forecast(model._replace(sources=()), len(items))
-    before = np.diff(forecast.log_two)[:, 0]
+    forecast.log_two[:] = 0.0  # the likelihoods alone, without a prior
     for t in (*range(start, observed.shape[1], step), observed.shape[1]):
         forecast.predict(items[:, :t], observed[:, :t])
-    return np.diff(forecast.log_two)[:, 0] - before
+    return np.diff(forecast.log_two)[:, 0]
 
 
 def _log_likelihood(s, p):

@@ -128,8 +128,8 @@ def tango_interval(value, discordance, k, df, level=0.95):
     def keeps(theta):
         product = theta * (1 - theta)
         b = (2 - value) * theta - discordance
-        r = (np.sqrt(np.clip(b**2 + 8 * p * product, 0.0, None)) - b) / 4
-        return (value - theta) ** 2 <= t**2 * k * np.clip(2 * r + product, 0.0, None)
+        r = (np.sqrt(np.maximum(b**2 + 8 * p * product, 0.0)) - b) / 4
+        return (value - theta) ** 2 <= t**2 * k * (2 * r + product)
 
     return tuple(bisected(keeps, value, end, 50)[()] for end in (-1.0, 1.0))
 

@@ -146,8 +146,7 @@ class BettingSequence(Kept):
         e, _, _, kelly = self.steps
         if not len(e):
             return (self.lower + self.upper) / 2
-        mean = (kelly * e).sum(axis=0) / kelly.sum(axis=0)
-        return np.clip(mean, self.lower, self.upper)
+        return np.clip(np.average(e, axis=0, weights=kelly), self.lower, self.upper)
 
     @property
     def variance(self):
