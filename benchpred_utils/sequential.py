@@ -123,9 +123,8 @@ class SequentialStratification(Rounds):
         size = end - before
         left = len(self.draws) - before
         offset = self.uniform[:, [number]]  # any number will do
-        used = (np.arange(size) + offset) * (left / size)  # spread evenly
-        waits = np.ones((len(used), left), dtype=bool)
-        np.put_along_axis(waits, used.astype(int), False, axis=1)
+        used = np.ceil(np.arange(left + 1) * size / left - offset)  # before each: evenly spread
+        waits = np.diff(used) == 0
         label = before + waits.argsort(kind="stable").argsort()  # order of closing
         order, g, w = self._open_items()
         in_order = np.take_along_axis(w, order, axis=1)
