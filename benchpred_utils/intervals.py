@@ -86,7 +86,7 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     if n < 3:
         return xp.zeros_like(value), xp.ones_like(value)
     k = xp.arange(1.0, n + 1)
-    line = xp.linalg.qr(xp.stack([k**0, 1 / k], axis=1))[0]
+    line = xp.linalg.qr(xp.stack([k**0, 1 / k], axis=1))[0]  # spans a constant and 1/k
     e = (observed - g) / q
     square = (e - e @ line @ line.T) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
