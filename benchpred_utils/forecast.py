@@ -41,25 +41,22 @@ def working_model(source, n=None):
     """
     source = to_numpy(source)
     theta, items = irt.fit_2pl(source, 1)
-    some = irt.some_items(source)
-    residuals = _residuals(source[:, some], theta, items[some])
-    u = np.linalg.svd(residuals, full_matrices=False)[0][:, :COMPONENTS] / len(source) ** 0.5
-    blocks = irt.item_blocks(source)
-    f = [_residuals(source[:, block], theta, items[block]).T @ u for block in blocks]
     a, b = items.T
-    x = np.column_stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5), 0.8 * np.concatenate(f)])
+
+    def residuals(some):
+        p = irt.sigmoid(theta * a[some] + b[some])
+        return np.nan_to_num((source[:, some] - p) / (p * (1 - p) + 0.1))
+
+    u = np.linalg.svd(residuals(irt.some_items(source)), full_matrices=False)[0]
+    u = u[:, :COMPONENTS] / len(source) ** 0.5
+    f = np.concatenate([residuals(block).T @ u for block in irt.item_blocks(source)])
+    x = np.column_stack([a * theta.std(), 0.5 * b, np.full(len(b), 1.5), 0.8 * f])
     gaps = np.isnan(source)
     if gaps.any():
         source = np.where(gaps, irt.sigmoid(theta * a + b), source)
     elif source.flags.writeable:  # a change of the caller's array must not change the model
         source = source.copy()
     return WorkingModel(x, a * theta.mean() + b, source)
-
-
-def _residuals(source, theta, items):
-    """(s - p)/(p (1 - p) + 0.1) of the 2PL (M, N), and 0 where a score is missing."""
-    p = irt.sigmoid(theta * items[:, 0] + items[:, 1])
-    return np.nan_to_num((source - p) / (p * (1 - p) + 0.1))
 
 
 def predict(model, items, observed):
@@ -127,10 +124,10 @@ def misfit(model, items, observed, start=10, step=10):
     most (Ville; as the regression stands for its mode, about so).
     """
     forecast = Forecast(model._replace(sources=()), len(items))
-    before = np.diff(forecast.log_two)[:, 0]
+    forecast.log_two[:] = 0.0  # the likelihoods alone, without a prior
     for t in (*range(start, observed.shape[1], step), observed.shape[1]):
         forecast.predict(items[:, :t], observed[:, :t])
-    return np.diff(forecast.log_two)[:, 0] - before
+    return np.diff(forecast.log_two)[:, 0]
 
 
 def _log_likelihood(s, p):

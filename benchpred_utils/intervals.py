@@ -85,12 +85,10 @@ def stratified_interval(value, observed, g, q, n_items, least=0.0):
     n = observed.shape[-1]
     if n < 3:
         return xp.zeros_like(value), xp.ones_like(value)
-    x = 1 / xp.arange(1.0, n + 1)
-    x = x - xp.mean(x)
+    k = xp.arange(1.0, n + 1)
+    line = xp.linalg.qr(xp.stack([k**0, 1 / k], axis=1))[0]  # spans a constant and 1/k
     e = (observed - g) / q
-    e = e - xp.mean(e, axis=-1, keepdims=True)
-    slope = xp.sum(x * e, axis=-1) / xp.sum(x**2)
-    square = (e - slope[..., None] * x) ** 2
+    square = (e - e @ line @ line.T) ** 2
     total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
     variance = xp.clip(total * n / (n - 2) / n_items**2, least, None)
@@ -130,17 +128,20 @@ def tango_interval(value, discordance, k, df, level=0.95):
     def keeps(theta):
         product = theta * (1 - theta)
         b = (2 - value) * theta - discordance
-        r = (np.sqrt(np.clip(b**2 + 8 * p * product, 0.0, None)) - b) / 4
-        return (value - theta) ** 2 <= t**2 * k * np.clip(2 * r + product, 0.0, None)
+        r = (np.sqrt(np.maximum(b**2 + 8 * p * product, 0.0)) - b) / 4
+        return (value - theta) ** 2 <= t**2 * k * (2 * r + product)
 
-    ends = []
-    for end in (-1.0, 1.0):
-        kept = value
-        beyond = end
-        for _ in range(50):
-            middle = (kept + beyond) / 2
-            is_kept = keeps(middle)
-            kept = np.where(is_kept, middle, kept)
-            beyond = np.where(is_kept, beyond, middle)
-        ends.append(kept[()])  # a number where they are numbers
-    return tuple(ends)
+    return tuple(bisected(keeps, value, end, 50)[()] for end in (-1.0, 1.0))
+
+
+def bisected(holds, inside, outside, halvings):
+    """The last theta on the way from `inside` to `outside` where `holds(theta)`, by bisection.
+
+    It is one at which that was found, or `inside` itself: never one beyond the boundary.
+    """
+    for _ in range(halvings):
+        middle = (inside + outside) / 2
+        here = holds(middle)
+        inside = np.where(here, middle, inside)
+        outside = np.where(here, outside, middle)
+    return inside

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .forecast import predict
-from .sequential import Rounds
+from .intervals import bisected
+from .sequential import Kept, Rounds
 
 
 class SequentialDraws(Rounds):
@@ -50,7 +51,7 @@ class SequentialDraws(Rounds):
         weight = self.left * self.weight
         for u in self.uniform[:, t : t + 1 + t // 40].T:
             upto = np.cumsum(weight, axis=1)
-            item = (upto > u[:, None] * upto[:, -1:]).argmax(axis=1)[:, None]
+            item = (upto > u[:, None] * upto[:, -1:]).argmax(axis=1, keepdims=True)
             np.put_along_axis(weight, item, 0.0, axis=1)
             self.ask(item)
         return self.items[:, t:]
@@ -63,13 +64,12 @@ class SequentialDraws(Rounds):
         for item, score in zip(items.T[..., None], observed.T[..., None]):
             total = (self.left * weight).sum(axis=1, keepdims=True)
             share = self.left * (total / weight) / n_items  # 1/(q N)
-            of_left = self.g * self.left
-            forecast = (self.observed.sum(axis=1) + of_left.sum(axis=1)) / n_items
-            variance = (self.g * (1 - self.g) * share).sum(axis=1) / n_items
-            error = np.take_along_axis((score - self.g) * share, item, axis=1)[:, 0]
-            least = (-self.g * share).min(axis=1)
-            most = ((1 - self.g) * share).max(axis=1)
-            self.sequence.bet(forecast, error, variance, least, most)
+            wrong = -self.g * share  # the error where the score is 0
+            right = wrong + share  # and where it is 1
+            error = np.take_along_axis(wrong + score * share, item, axis=1)[:, 0]
+            forecast = (self.observed.sum(axis=1) + (self.g * self.left).sum(axis=1)) / n_items
+            variance = (self.g * right).sum(axis=1) / n_items
+            self.sequence.bet(forecast, error, variance, wrong.min(axis=1), right.max(axis=1))
             super().record(score)
             np.put_along_axis(self.left, item, False, axis=1)
         seen = self.observed.sum(axis=1)
@@ -77,7 +77,7 @@ class SequentialDraws(Rounds):
 
     def state(self):
         """What a file must hold, by name."""
-        return super().state() | vars(self.sequence)
+        return super().state() | self.sequence.state()
 
     def restore(self, state):
         """Go on from what `state` gave."""
@@ -91,7 +91,7 @@ BOLDNESS = 1.35  # bets aim a little beyond the half-width: from 1 to 1.5 the it
 PRIOR = 10.0  # squared errors as forecast, taken for seen before the first: at first it is believed
 
 
-class BettingSequence:
+class BettingSequence(Kept):
     """Anytime-valid intervals for B means m by betting, aimed at one half-width h.
 
     Step t brings an estimate e_t with E[e_t | the past] = m. The wealths of two gamblers, one
@@ -106,6 +106,8 @@ class BettingSequence:
 
     `lower`, `upper` (B,): the running interval.
     """
+
+    kept = ("lower", "upper", "errors", "steps")
 
     def __init__(self, size, half_width):
         self.half_width = half_width
@@ -123,9 +125,9 @@ class BettingSequence:
         variance = np.maximum(variance, 1e-12)
         seen = self.steps.shape[1]
         kelly = h / (variance * self.errors / (PRIOR + seen) + h**2)
-        up = np.minimum(kelly, CAP / np.maximum(self.upper - forecast - least, 1e-12))
-        down = np.minimum(kelly, CAP / np.maximum(forecast + most - self.lower, 1e-12))
-        step = np.stack([forecast + error, up, down, kelly])
+        worst = np.stack([self.upper - forecast - least, forecast + most - self.lower])
+        bets = np.minimum(kelly, CAP / np.maximum(worst, 1e-12))
+        step = np.stack([forecast + error, *bets, kelly])
         self.steps = np.concatenate([self.steps, step[:, None]], axis=1)
         self.errors = self.errors + error**2 / variance
 
@@ -138,41 +140,28 @@ class BettingSequence:
         self.lower = np.where(empty, least, lower)
         self.upper = np.where(empty, most, upper)
 
-    def restore(self, state):
-        """Go on from what `vars` gave."""
-        for name in ("lower", "upper", "errors"):
-            setattr(self, name, np.array(state[name]))
-        self.steps = np.array(state["steps"]).reshape(4, -1, len(self.lower))
-
     @property
     def value(self):
         """(B,) the mean of the estimates, weighted by the bets, within the interval."""
         e, _, _, kelly = self.steps
         if not len(e):
             return (self.lower + self.upper) / 2
-        mean = (kelly * e).sum(axis=0) / kelly.sum(axis=0)
-        return np.clip(mean, self.lower, self.upper)
+        return np.clip(np.average(e, axis=0, weights=kelly), self.lower, self.upper)
 
     @property
     def variance(self):
         """(B,) of `value`, as forecast: sum lambda^2 V / (sum lambda)^2; NaN before the first."""
         kelly = self.steps[3]
         h = BOLDNESS * self.half_width
-        if not len(kelly):
-            return np.full(self.lower.shape, np.nan)
-        return (kelly * (h - kelly * h**2)).sum(axis=0) / kelly.sum(axis=0) ** 2
+        total = kelly.sum(axis=0)
+        return (kelly * (h - kelly * h**2)).sum(axis=0) / np.where(total > 0, total, np.nan) ** 2
 
 
 def _boundary(e, bets, start, end):
-    """The last m on the way from `start` to `end` (B,) that is rejected, by bisection.
+    """The last m on the way from `start` to `end` (B,) that is rejected; the wealth falls there."""
 
-    The wealth falls on that way. What is given was itself rejected, or is `start`: never an m
-    beyond the boundary.
-    """
-    for _ in range(12):
-        middle = (start + end) / 2
-        log_wealth = np.log(np.maximum(1 + bets * (e - middle), 1e-300)).sum(axis=0)
-        rejected = log_wealth >= np.log(2 / ALPHA)
-        start = np.where(rejected, middle, start)
-        end = np.where(rejected, end, middle)
-    return start
+    def rejected(m):
+        log_wealth = np.log(np.maximum(1 + bets * (e - m), 1e-300)).sum(axis=0)
+        return log_wealth >= np.log(2 / ALPHA)
+
+    return bisected(rejected, start, end, 12)

@@ -13,14 +13,29 @@ from .forecast import Forecast
 from .intervals import sample_interval, stratified_interval
 
 
-class Rounds:
+class Kept:
+    """What a file holds of an object beside what it began with: the arrays named in `kept`."""
+
+    def state(self):
+        """What a file must hold, by name."""
+        return {name: getattr(self, name) for name in self.kept}
+
+    def restore(self, state):
+        """Go on from what `state` gave, in an object that has just begun."""
+        for name in self.kept:
+            begun = getattr(self, name)
+            shape = [size or -1 for size in begun.shape]  # 0 where it grows
+            setattr(self, name, np.array(state[name], dtype=begun.dtype).reshape(shape))
+
+
+class Rounds(Kept):
     """B rows of items asked for, round by round, and of their scores.
 
     A subclass sets the budget `n`, or has a `done` of its own, and gives `next_items`, which ends
     in `ask`, and `estimate`.
     """
 
-    kept = ("items", "observed")  # what a file holds beside what the object began with
+    kept = ("items", "observed")
 
     def __init__(self, rows):
         self.items = np.zeros((rows, 0), dtype=int)  # (B, asked for so far)
@@ -43,16 +58,6 @@ class Rounds:
     def imputed(self):
         """(B,) the mean of the scores seen and of forecasts of the rest; NaN: it has none."""
         return np.full(len(self.items), np.nan)
-
-    def state(self):
-        """What a file must hold, by name."""
-        return {name: getattr(self, name) for name in self.kept}
-
-    def restore(self, state):
-        """Go on from what `state` gave."""
-        for name in self.kept:
-            now = getattr(self, name)
-            setattr(self, name, np.array(state[name], dtype=now.dtype).reshape(len(now), -1))
 
 
 # --- sequential stratification --------------------------------------------------------------------
@@ -93,18 +98,18 @@ class SequentialStratification(Rounds):
         """
         super().__init__(len(uniform))
         n_items = checked_budget(len(model.offset), n)
-        if np.min(floor) < 0:
+        if floor < 0:
             raise ValueError(f"floor is {floor}; it must be 0 or more")
         self.n = n
         self.uniform = uniform
         self.one_each = 2 * n <= n_items
         self.floor = floor if self.one_each else 1.0  # with g = 0, so that all w are alike
-        self.weight = np.broadcast_to(weight if self.one_each else 1.0, n_items)
+        self.weight = weight if self.one_each else 1.0
         self.strata = np.broadcast_to(strata, n_items)
         self.draws, self.mass = _allocation(n, n_items)  # of each cell, in order of closing
         ends = len(self.draws) * (np.arange(1, rounds + 1) / rounds) ** 1.5
         self.ends = np.unique(np.ceil(ends).astype(int))  # rounds grow: at first one learns most
-        self.known = np.zeros((len(uniform), 0), dtype=int)  # scores, when each round began
+        self.known = np.zeros((1, 0), dtype=int)  # scores, when each round began
         self.cell = np.full((len(uniform), n_items), -1)  # in order of closing; -1: open
         self.g = np.zeros(self.cell.shape)  # as in the estimate, fixed when the cell was closed
         self.q = np.zeros(self.cell.shape)  # probability of being drawn from the cell
@@ -114,20 +119,23 @@ class SequentialStratification(Rounds):
         """The items (B, r) of the next round, whose scores must then be given to `record`."""
         before = self.cell.max() + 1
         number = (self.ends <= before).sum()
-        size = self.ends[number] - before
+        end = self.ends[number]
+        size = end - before
         left = len(self.draws) - before
         offset = self.uniform[:, [number]]  # any number will do
-        used = (np.arange(size) + offset) * (left / size)  # spread evenly
-        waits = np.ones((len(used), left + 1), dtype=bool)  # the last is no cell: what is closed
-        np.put_along_axis(waits, used.astype(int), False, axis=1)
-        label = before + waits.argsort(axis=1, kind="stable").argsort(axis=1)  # order of closing
+        used = np.ceil(np.arange(left + 1) * size / left - offset)  # before each: evenly spread
+        waits = np.diff(used) == 0
+        label = before + waits.argsort(kind="stable").argsort()  # order of closing
         order, g, w = self._open_items()
-        cells = _cells(np.take_along_axis(w, order, axis=1), self.mass[label[:, :-1]])
-        row, place = np.nonzero(~np.take_along_axis(waits, cells, axis=1))
-        item = order[row, place]
+        in_order = np.take_along_axis(w, order, axis=1)
+        label = np.repeat(label, _sizes(in_order, self.mass[label]).ravel())
+        row, place = np.nonzero(in_order)  # of all rows' open items, as is `label`
+        is_used = label < end
+        label = label[is_used]
+        row = row[is_used]
+        item = order[row, place[is_used]]
         w = w[row, item]
-        label = label[row, cells[row, place]]
-        cell = row * size + label - before  # numbers all rows' cells, in order
+        cell = row * len(self.draws) + label  # numbers all rows' cells
         mass = np.bincount(cell, w)[cell]
         self.cell[row, item] = label
         self.g[row, item] = g[row, item]
@@ -145,20 +153,17 @@ class SequentialStratification(Rounds):
 
     def _open_items(self):
         """The open items in order of g; then (B, N) g as in the estimate, and w, 0 where closed."""
-        self.known = np.insert(self.known, len(self.known[0]), self.observed.shape[1], axis=1)
+        self.known = np.append(self.known, [[self.observed.shape[1]]], axis=1)
         g = self.forecast.predict(self.items, self.observed)
         jitter = 0.01 * (self.uniform[:, : g.shape[1]] - 0.5)  # items alike in g change places
         is_open = self.cell < 0
-        most = is_open.sum(axis=1).max()
-        place = np.where(is_open, self.strata + g + jitter, np.inf)
-        order = np.argsort(place, axis=1)[:, :most]
+        order = np.argsort(np.where(is_open, self.strata + g + jitter, np.inf))
         g = g * self.one_each
         return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor) * self.weight
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
-        size = self._sums(self.cell, np.ones(y.shape))
-        rest = (size - self.draws) / np.maximum(size - 1, 1)
+        rest = 1 if self.one_each else (self.mass - self.draws) / np.maximum(self.mass - 1, 1)
         square = self._squares(self.cell, y - self.g, self.q)
         return (rest * square).sum(axis=1) / y.shape[1] ** 2
 
@@ -243,20 +248,17 @@ def _allocation(n, n_items):
     return sizes - np.diff(upto), sizes
 
 
-def _cells(w, mass):
-    """The cell 0, ..., m - 1 of each place (B, N), in order, by sums of w in proportion to `mass`.
+def _sizes(w, mass):
+    """How many items each cell takes (B, m), for sums of w in proportion to `mass` (B, m).
 
-    mass is (B, m); places with w = 0 are the last, and have m.
+    w (B, N) is in the cells' order; places with w = 0 are the last, and in no cell. No cell is left
+    without an item: neither at the end, nor where one w would fill several.
     """
-    b = np.arange(len(w))[:, None]  # one search for all: row i lies in [i, i + 1)
     m = mass.shape[1]
     upto = np.cumsum(w, axis=1)
     ends = np.cumsum(mass, axis=1)
-    starts = (upto - w) / upto[:, -1:] + b
-    ends = ends / ends[:, -1:] + b
-    cell = np.searchsorted(ends.ravel(), starts, side="right") - b * m
-    place = np.arange(w.shape[1])
-    is_open = w > 0
-    least = m - is_open.sum(axis=1, keepdims=True) + place  # no cell is left without an item:
-    cell = np.clip(cell, least, m - is_open)  # neither at the end
-    return place + np.minimum.accumulate(cell - place, axis=1)  # nor where one w fills one
+    shares = zip((upto - w) / upto[:, -1:], ends / ends[:, -1:])
+    stop = np.array([np.searchsorted(*of_row) for of_row in shares])
+    most = np.count_nonzero(w, axis=1, keepdims=True) - m
+    more = np.clip(stop[:, :-1] - np.arange(1, m), 0, most)  # than one for each cell so far
+    return 1 + np.diff(np.maximum.accumulate(more, axis=1), prepend=0, append=most)

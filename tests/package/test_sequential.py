@@ -254,20 +254,19 @@ def test_every_item_is_in_one_cell_and_every_cell_has_one_draw(n, rounds, n_item
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1e-20], [1, 1, 1, 9], [9, 1, 1, 1], [2, 1, 1]])
-def test_the_cells_are_in_order_and_none_is_empty(weights):
+def test_every_open_item_is_in_a_cell_and_no_cell_is_empty(weights):
     """However many cells; also where one item outweighs all, or weighs nothing."""
     n_open = len(weights)
     w = np.array([[*weights, 0.0]])  # the last item is closed
     for m in range(1, n_open + 1):
-        cells = sequential._cells(w, np.ones((1, m)))[0]
-        assert cells[-1] == m
-        assert np.unique(cells[:-1]).tolist() == list(range(m))
-        assert (np.diff(cells) >= 0).all()
+        sizes = sequential._sizes(w, np.ones((1, m)))
+        assert sizes.shape == (1, m)
+        assert sizes.min() >= 1 and sizes.sum() == n_open
 
 
 def test_the_cells_have_equal_sums_of_w_where_that_can_be():
-    cells = sequential._cells(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.ones((1, 3)))
-    assert cells.tolist() == [[0, 1, 1, 1, 2, 2]]
+    sizes = sequential._sizes(np.array([[3.3, 1, 1, 1, 1, 1.7]]), np.ones((1, 3)))
+    assert sizes.tolist() == [[1, 3, 2]]
 
 
 @pytest.mark.parametrize("n, n_items", [(21, 40), (30, 40), (39, 40), (40, 40), (97, 150)])
@@ -379,6 +378,15 @@ def test_an_estimate_depends_on_nothing_but_the_scores_that_were_asked_for():
         assert np.array_equal(dirty.items, clean.items[one])
         expected = [part[one] for part in clean.estimate()]
         assert same(dirty.estimate(), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [6, 30, 40])
+def test_rows_of_the_same_numbers_have_the_same_items(n):
+    """Also where all items weigh alike, so that every cell ends exactly at an item."""
+    uniform = np.tile(np.random.default_rng(0).random(60 + 2 * n), (50, 1))
+    design = finished(begun(np.ones((20, 60)), uniform, n), np.zeros((50, 60)))
+    assert (design.items == design.items[0]).all()
+    assert (design.q == design.q[0]).all()
 
 
 def stratification(source, rng):
