@@ -67,31 +67,39 @@ def sample_interval(value, variance, mean, n, n_items, df):
     return score_interval(value, variance, mean, plain, df, step=step)
 
 
+def cell_variance(e, q, n_items):
+    """The variance (B,) of the sum of e over N, with one draw from each of n > 2 cells.
+
+    e and q are (B, n), in order of drawing. The variance is the expectation of (1 - q) e^2, less
+    the products of different items' residuals, which are positive as long as g has not learned how
+    good the target is. So a regression of e on 1/k, k = 1, ..., n the number of the draw, is taken
+    out: an error that fades as g learns. One draw per cell allows no unbiased estimate of the
+    variance; regression over the cells is Hartley, Rao & Kiefer's (1969), and can be half of the
+    variance where the two items of a cell have residuals of opposite sign. The mean and the slope
+    that are taken out leave n - 2 degrees of freedom.
+    """
+    xp = array_module(e)
+    n = e.shape[-1]
+    k = xp.arange(1.0, n + 1)
+    line = xp.linalg.qr(xp.stack([k**0, 1 / k], axis=1))[0]  # spans a constant and 1/k
+    square = (e - e @ line @ line.T) ** 2
+    return xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1) * n / (n - 2) / n_items**2
+
+
 def stratified_interval(value, observed, g, q, n_items, least=0.0):
     """The score interval of one draw from each of n cells: two arrays (B,).
 
     observed, g and q are (B, n), in order of drawing. A cell's total is estimated by sum g + e,
-    e = (s - g)/q. Its variance is the expectation of (1 - q) e^2, less the products of different
-    items' residuals, which are positive as long as g has not learned how good the target is. So a
-    regression of e on 1/k, k = 1, ..., n the number of the draw, is taken out: an error that fades
-    as g learns. One draw per cell allows no unbiased estimate of the variance; regression over the
-    cells is Hartley, Rao & Kiefer's (1969), and can be half of the variance where the two items of
-    a cell have residuals of opposite sign. The n - 2 degrees of freedom count the mean and the
-    slope that are taken out. The variance is at least `least`. Where all observed scores are equal,
-    the interval is that score's, and not of a value that varies with g. With fewer than three draws
-    it is [0, 1].
+    e = (s - g)/q, whose variance is that of `cell_variance`, and at least `least`. Where all
+    observed scores are equal, the interval is that score's, and not of a value that varies with g.
+    With fewer than three draws it is [0, 1].
     """
     xp = array_module(value)
     n = observed.shape[-1]
     if n < 3:
         return xp.zeros_like(value), xp.ones_like(value)
-    k = xp.arange(1.0, n + 1)
-    line = xp.linalg.qr(xp.stack([k**0, 1 / k], axis=1))[0]  # spans a constant and 1/k
-    e = (observed - g) / q
-    square = (e - e @ line @ line.T) ** 2
-    total = xp.sum(xp.clip(1 - q, 0.0, None) * square, axis=-1)
     mean = xp.sum(observed / q, axis=-1) / xp.sum(1 / q, axis=-1)
-    variance = xp.clip(total * n / (n - 2) / n_items**2, least, None)
+    variance = xp.clip(cell_variance((observed - g) / q, q, n_items), least, None)
     is_equal = xp.max(observed, axis=-1) == xp.min(observed, axis=-1)
     value = xp.where(is_equal, observed[..., 0], value)
     return sample_interval(value, variance, mean, n, n_items, n - 2)

@@ -13,7 +13,7 @@ from scipy.special import ndtri, stdtr
 
 from ..designs import Draw
 from ..estimators import Estimate, aipw_cross_fitted
-from ..intervals import tango_interval
+from ..intervals import cell_variance, tango_interval
 from ..irt import filled
 from ..methods import METHODS, OneRound
 from ..sequential import Rounds, SequentialStratification
@@ -229,8 +229,8 @@ def _span(estimates):
 def _paired(drawn, s_a, s_b, comparisons):
     """The sum of d/q over N, and Tango's interval with k from the variance of d/q.
 
-    As of one draw from each of n cells (:func:`intervals.stratified_interval`) a slope on 1/j is
-    taken out of d/q; k is at least half of a random sample's.
+    Of one draw from each of n cells it is that of :func:`intervals.cell_variance`; k is at least
+    half of a random sample's.
     """
     d = (s_b - s_a).to_numpy()
     n = len(d)
@@ -246,9 +246,7 @@ def _paired(drawn, s_a, s_b, comparisons):
     df = np.inf
     if is_stratified and rounds.one_each and n > 2:
         df = n - 2
-        x = 1 / np.arange(1.0, n + 1)
-        u = d / q - np.polyval(np.polyfit(x, d / q, 1), x)
-        variance = (np.maximum(1 - q, 0) * u**2).sum() * n / df / n_items**2
+        variance = cell_variance(d / q, q, n_items)
         k = max(variance / spread if spread > 1e-9 else f, f / 2)
     centre = np.clip(d[0] if np.ptp(d) == 0 else value, -1, 1)
     psi = min(1, max(psi, abs(centre)))
