@@ -16,6 +16,7 @@ from ..methods import METHODS, RECOMMENDED
 from . import report
 from .advice import missing_note, recommend
 from .compare import compare_models, in_any_order, rank_models, smallest_difference
+from .files import named
 from .readers import among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, one_round, write_text
 
@@ -43,9 +44,7 @@ Where the script is not on the path: python -m benchpred_utils check logs/*"""
 def plan(args):
     """Say how many items it takes, or what so many can show."""
     source = _sources(args)
-    n_items = source.n_items if source else args.of
-    if n_items is None:
-        raise ValueError("give SOURCES, --benchmark NAME, or --of N, the number of items")
+    n_items = _n_items(args, source)
     target = args.target or "new"
     advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
@@ -122,13 +121,13 @@ def compare(args):
         models = {session.reference: dict(zip(source.items, known))} | models
     if len(models) < 2:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    options = {"n_items": source.n_items if source else args.of, "failed": args.failed or "error"}
+    options = {"n_items": _n_items(args, source), "failed": args.failed or "error"}
     if len(models) == 2:
         found = compare_models(*models.values(), source_scores=source, **options)
         return found._asdict(), report.comparison_words(found, models)
     ranking = rank_models(runs, session, name=mine, **options)
-    frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
-    content = {name: frame.to_dict("list") for name, frame in frames.items()}
+    tables = ranking._asdict().items()
+    content = {name: table.reset_index().to_dict("list") for name, table in tables}
     return content, report.ranking_words(ranking)
 
 
@@ -150,8 +149,8 @@ def page(args):
 # --- sources, sessions, results ---
 
 READING = ("metric", "filter", "same_items")  # results may need them, where sources do not
-BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
-KEPT = (*BEGUN, "missing", *READING)
+DRAWN = ("budget", "precision", "rounds", "method", "tasks", "reference")
+KEPT = ("benchmark", *DRAWN, "seed", "missing", *READING)
 
 
 def _sources(args):
@@ -172,6 +171,16 @@ def _given(args):
     return session, session.source if session else _sources(args)
 
 
+def _n_items(args, source):
+    """How many items the benchmark has."""
+    if source is None and args.of is None:
+        raise ValueError(
+            "give the sources, --benchmark NAME, or --of N, the number of items of the whole "
+            "benchmark"
+        )
+    return source.n_items if source else args.of
+
+
 def _said(args):
     """What the options say of the sources and the draw, as a session's file keeps it."""
     folder = Path(args.session).resolve().parent
@@ -186,17 +195,9 @@ def _begun(args):
             f"{args.session} is not there: to begin it give SOURCES (or --benchmark NAME), and "
             "--budget N or --precision H"
         )
-    session = EvaluationSession(
-        source,
-        method=args.method or RECOMMENDED,
-        budget=args.budget,
-        precision=args.precision,
-        rounds=args.rounds,
-        tasks=args.tasks,
-        reference=args.reference,
-        rng=np.random.default_rng(args.seed),
-    )
     said = {name: value for name, value in _said(args).items() if value is not None}
+    options = {name: said[name] for name in DRAWN if name in said}
+    session = EvaluationSession(source, **options, rng=np.random.default_rng(args.seed))
     session.origin = {"paths": [], "missing": "error"} | said
     return session
 
@@ -225,6 +226,12 @@ def _resumed(args):
                 "that out to go on with it, or name another file"
             )
     args.sources = [os.path.relpath(path.resolve().parent / source) for source in paths]
+    gone = [source for source in args.sources if not Path(source).exists()]
+    if gone:
+        raise ValueError(
+            f"{path}: the sources that it was begun with are not there, {named(gone)}; they are "
+            "sought from where it lies: move them along, or it back"
+        )
     return EvaluationSession.resume(path, _sources(args))
 
 
@@ -253,13 +260,13 @@ def _runs(args, source):
 def _record(session, results, failed):
     """Record the results of all items asked for, round after round."""
     begun = session.results
-    before = -1
-    while before < len(session.results):
-        before = len(session.results)
+    before = None
+    while before != session.results:
+        before = session.results
         names = [name for name in session.results if name in results]  # refused if changed
         is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
         names += [name for name in session.next_items() if is_run or name in results]
-        if names and session.origin:
+        if names:
             session.origin.setdefault("model", results.name)
         session.record(names, [results.get(name) for name in names])
     if session.results == begun and not session.done:
@@ -280,12 +287,11 @@ def _samples(names, task):
     for name in names:
         its_task, _, number = name.rpartition(":")
         if not number.isdigit() or not (its_task or task):
-            advice = (
-                "name it by --task"
-                if number.isdigit()
-                else ("lm_eval has no other items, and those of --benchmark are not its doc_ids")
+            raise ValueError(
+                f"item {name} is not TASK:NUMBER, as lm_eval counts items (--task names the task "
+                "of numbers); lm_eval has no other items, and those of --benchmark are not its "
+                "doc_ids"
             )
-            raise ValueError(f"item {name} is not TASK:NUMBER, as lm_eval counts items: {advice}")
         found.setdefault(its_task or task, []).append(int(number))
     return json.dumps({its_task: sorted(numbers) for its_task, numbers in found.items()})
 
@@ -440,6 +446,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             content, words = args.run(args)
             print(report.as_json(content) if args.json else words, flush=True)
+        except BrokenPipeError:  # its reader, such as `head`, has seen enough
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(nowhere, stream.fileno())  # what is still to be written goes there
         except argparse.ArgumentError as error:
             parser.error(str(error))
         except FAULTS as error:

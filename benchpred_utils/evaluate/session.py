@@ -108,7 +108,7 @@ class EvaluationSession:
     def _set_up(self, settings, source):
         self.results = {}  # so far, by item
         self.path = None
-        self.origin = None  # what the caller wants the file to say of the sources
+        self.origin = {}  # what the caller wants the file to say of the sources, and of the target
         self.reference = settings["reference"]
         self._saved = {}  # {path: what this session wrote there, or read}
         self._settings = settings
@@ -327,21 +327,18 @@ class EvaluationSession:
         """
         names, of_item = np.unique(tasks_of(self.source, by), return_inverse=True)
         rounds = self._rounds
-        is_random = self._in_rounds or self._method.stream == "uniform"
-        if self._settings["precision"] or not self.done or not is_random:
+        has_q = hasattr(rounds, "q")
+        if not self.done or not (has_q or self._method.stream == "uniform"):
             raise ValueError("estimates by task take a random draw, and a budget that is spent")
         items = rounds.items[0]
         n_items = self.source.n_items
-        g = sigmoid(self._model.offset)  # before the first result
-        q = np.full(n_items, len(items) / n_items)
-        if self._in_rounds:
-            q = rounds.q[0]
-            g = rounds.g[0] if rounds.one_each else g
+        q = rounds.q[0] if has_q else np.full(n_items, len(items) / n_items)
+        g = rounds.g[0] if has_q and rounds.one_each else sigmoid(self._model.offset)
         whole = PartEstimate(*self.estimate(failed)[:4], n_items)
-        readings = []
-        for score in FAILED[failed]:
-            s = self._scores(self._names, score)[0]
-            readings.append(part_estimates(shares(of_item), g, q, items, s))
+        readings = [
+            part_estimates(shares(of_item), g, q, items, self._scores(self._names, score)[0])
+            for score in FAILED[failed]
+        ]
         *parts, mean = map(span, zip(*readings))
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
@@ -380,6 +377,16 @@ class EvaluationSession:
                 "the target looks unlike every source: a constant rate forecasts its results "
                 "better than the sources do; an interval holds all the same, but may be no "
                 "narrower than that of a random sample"
+            )
+        seen = self.source.values[:, self._rounds.items[0, :t]]
+        is_one = self.source.models == self.origin.get("model")
+        if t >= 20 and len(np.unique(seen, axis=0)) == len(seen):  # one source from another
+            is_one |= (seen == observed).all(axis=1)
+        if is_one.any():
+            yield (
+                f"the target has the name or all the results of {named(self.source.models[is_one])}"
+                ", a source: if it is the same model, leave that out, for the sources say more of "
+                "it than of a new one"
             )
         if t >= 10 and np.ptp(observed) == 0:
             yield (
@@ -471,7 +478,7 @@ class EvaluationSession:
                 session.results = content["results"]
                 session._rounds = session._at(content["draw"])
                 session._go_on()  # which an interruption may have stopped
-            session.origin = content["sources"]
+            session.origin = content["sources"] or {}
         except (KeyError, RecursionError, TypeError, ValueError) as error:
             lacks = "it lacks " if isinstance(error, KeyError) else ""
             raise ValueError(
@@ -550,14 +557,13 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         raise ValueError(f"tasks is {tasks!r}; it must be 'items' or 'mean', or left out")
     options = {"rounds": rounds, "tasks": tasks, "reference": reference}
     why = "with a precision the results say how many items" if precision else None
-    if METHODS[method].start is None:
+    if not _takes_rounds(METHODS[method]):
         options["precision"] = precision
-        why = f"{method} asks for all items at once"
+        asks = "in rounds of its own" if METHODS[method].start else "for all items at once"
+        why = f"{method} asks {asks}"
     for name, value in options.items():
         if why and value is not None:
             raise ValueError(f"{name} is {value!r}, but {why}; leave {name} out")
-    if rounds is not None and not _takes_rounds(METHODS[method]):
-        raise ValueError(f"rounds is {rounds!r}, but {method} has rounds of its own; leave it out")
     return {
         "method": method,
         "budget": None if budget is None else budget_items(budget, source.n_items),
@@ -569,7 +575,7 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
 
 
 def _takes_rounds(method):
-    return "rounds" in signature(method.start).parameters
+    return method.start and "rounds" in signature(method.start).parameters
 
 
 def _listed(values):

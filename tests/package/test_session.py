@@ -1,6 +1,7 @@
 """Evaluation sessions: any method, valid at every look, and never losing a result."""
 
 import copy
+import dataclasses
 import json
 import os
 import signal
@@ -18,10 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchpred_utils.backend import asarray
+from benchpred_utils.estimators import Estimate
 from benchpred_utils.evaluate.session import EvaluationSession
 from benchpred_utils.forecast import Forecast, predict, working_model
 from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
+from benchpred_utils.sequential import Rounds
 
 MODES = {
     "budget": {"budget": 20},
@@ -309,9 +312,47 @@ def test_arguments_that_can_not_be_used(scores, matrix):
             scores,
             {"precision": 0.1, "reference": "model-00", "rng": rng},
         ),
+        (
+            ValueError,
+            "reference is 'model-00', but aipw asks for all items at once",
+            scores,
+            {"method": "aipw", "budget": 9, "reference": "model-00", "rng": rng},
+        ),
     ]:
         with pytest.raises(error, match=message):
             EvaluationSession(source, **arguments)
+
+
+class InTwo(Rounds):
+    """A method with rounds of its own, which takes no options."""
+
+    def __init__(self, learned, uniform, n):
+        super().__init__(len(uniform))
+        self.n = n
+
+    def next_items(self):
+        return self.ask(np.arange(self.n)[None])
+
+    def estimate(self):
+        return Estimate(self.observed.mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    "option", [{"rounds": 2}, {"tasks": "items"}, {"reference": "model-00"}, {"precision": 0.1}]
+)
+def test_a_method_with_rounds_of_its_own_takes_no_options(scores, ask, monkeypatch, option):
+    row = dataclasses.replace(METHODS["sequential_stratification"], stream="two", start=InTwo)
+    monkeypatch.setitem(METHODS, "two", row)
+    rng = np.random.default_rng(0)
+    of_tasks = Scores(scores.values, items=scores.items, domains=["a", "b"] * 30)
+    session = EvaluationSession(of_tasks, method="two", budget=5, rng=rng)
+    finish(session, ask)
+    with pytest.raises(ValueError, match="take a random draw"):
+        session.estimate_by()
+    budget = {} if "precision" in option else {"budget": 5}
+    (name,) = option
+    with pytest.raises(ValueError, match=f"{name} is .* but two asks in rounds of its own; leave"):
+        EvaluationSession(scores, method="two", rng=rng, **budget, **option)
 
 
 @pytest.mark.parametrize("method", METHODS)
