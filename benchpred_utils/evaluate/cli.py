@@ -184,7 +184,7 @@ def _n_items(args, source):
 def _said(args):
     """What the options say of the sources and the draw, as a session's file keeps it."""
     folder = Path(args.session).resolve().parent
-    paths = [os.path.relpath(path, folder) for path in args.sources or ()]
+    paths = [os.path.relpath(path, folder) for path in args.sources]
     return {name: getattr(args, name, None) for name in KEPT} | {"paths": paths or None}
 
 
@@ -237,8 +237,7 @@ def _resumed(args):
 
 def _results(args, paths, source):
     """The results of a model; where no session drew its items, it is said if chance did not."""
-    sources = args.sources or ()
-    results = read_results(paths, args.metric, args.filter, sources, args.same_items)
+    results = read_results(paths, args.metric, args.filter, args.sources, args.same_items)
     if source is not None:
         results = among(results, source.items)
         answered = np.isin(source.items, results.dropna().index)
@@ -411,7 +410,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command, (run, text, options) in COMMANDS.items():
         added = commands.add_parser(command, help=text, description=text)
-        added.set_defaults(run=run, sources=None, benchmark=None, session=None)
+        added.set_defaults(run=run, sources=(), benchmark=None, session=None)
         options = (options + READ).split()
         for line in OPTIONS.strip().splitlines():
             name, value, words = line.split(maxsplit=2)

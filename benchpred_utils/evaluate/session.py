@@ -102,7 +102,7 @@ class EvaluationSession:
             drawn = draws_of(self._method, self._learned, n, [rng], n_items)
         self._begin(drawn)
         if path is not None:
-            self.path = path
+            self.path = Path(path).resolve()
             self.save()
 
     def _set_up(self, settings, source):
@@ -403,7 +403,7 @@ class EvaluationSession:
         path = path or self.path
         if path is None:
             raise ValueError("the session has no file of its own: say where, save(path)")
-        with self._turn(path):
+        with self._turn(Path(path).resolve()):
             pass
 
     @contextmanager
@@ -417,28 +417,26 @@ class EvaluationSession:
                 yield
                 return
             if fcntl:
-                folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
+                folder = os.open(path.parent, os.O_RDONLY)
                 stack.callback(os.close, folder)
                 with suppress(OSError):  # some disks have no locks
                     fcntl.flock(folder, fcntl.LOCK_EX)
-            self._catch_up(path)
+            if path.exists():
+                self._catch_up(path)
             try:
                 yield
             finally:  # Ctrl-C may come while the next items are chosen
                 text = _dumped(self.to_dict())
                 write_text(path, text)
-                self._saved[os.path.abspath(path)] = text.encode()
+                self._saved[path] = text.encode()
 
     def _catch_up(self, path):
         """Go on from what another process has saved."""
-        if not os.path.exists(path):
-            return
-        known = self._saved.get(os.path.abspath(path))
-        if known is None:
+        if path not in self._saved:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        if Path(path).read_bytes() == known:
+        if path.read_bytes() == self._saved[path]:
             return
         other = self.resume(path, self.source)
         if other._settings != self._settings:
@@ -484,8 +482,8 @@ class EvaluationSession:
             raise ValueError(
                 f"{path} does not hold a session to go on with: {lacks}{error}"
             ) from error
-        session.path = path
-        session._saved = {os.path.abspath(path): saved}
+        session.path = Path(path).resolve()
+        session._saved = {session.path: saved}
         return session
 
 

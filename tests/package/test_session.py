@@ -827,6 +827,19 @@ def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, t
     assert EvaluationSession.resume(tmp_path / "copy.json", scores).next_items() == items
 
 
+def test_a_session_stays_in_its_file_wherever_the_process_goes(scores, ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path="s.json")
+    (tmp_path / "there").mkdir()
+    for begun in (session, EvaluationSession.resume("s.json", scores)):
+        monkeypatch.chdir(tmp_path / "there")
+        begun.record(*ask(begun.next_items()))
+        begun.save("../s.json")
+        monkeypatch.chdir(tmp_path)
+    assert not os.listdir("there")
+    assert EvaluationSession.resume("s.json", scores).results == begun.results
+
+
 def test_threads_on_one_session_lose_nothing(scores, ask, tmp_path):
     path = tmp_path / "session.json"
     session = EvaluationSession(
