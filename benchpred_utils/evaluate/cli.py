@@ -446,9 +446,7 @@ def main(arguments: list[str] | None = None) -> int:
             content, words = args.run(args)
             print(report.as_json(content) if args.json else words, flush=True)
         except BrokenPipeError:  # its reader, such as `head`, has seen enough
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for stream in (sys.stdout, sys.stderr):
-                os.dup2(nowhere, stream.fileno())  # what is still to be written goes there
+            sys.stdout = sys.stderr = None  # what is still to be written is for nobody
         except argparse.ArgumentError as error:
             parser.error(str(error))
         except FAULTS as error:
