@@ -436,14 +436,19 @@ class EvaluationSession:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        if path.read_bytes() == self._saved[path]:
+        saved = path.read_bytes()
+        if saved == self._saved[path]:
             return
-        other = self.resume(path, self.source)
-        if other._settings != self._settings:
+        content = _content(path, saved, self.source)
+        if content["settings"] != self._settings:
             raise ValueError(f"{path} holds another session by now; save(path) in another file")
-        self.results = other.results
-        self._rounds = other._rounds
-        self._saved |= other._saved
+        self._take(content)
+
+    def _take(self, content):
+        """Go on from what a file holds."""
+        self.results = content["results"]
+        self._rounds = self._at(content["draw"])
+        self._go_on()  # which an interruption may have stopped
 
     def to_dict(self):
         """What the session's file holds."""
@@ -464,24 +469,12 @@ class EvaluationSession:
         Raises ValueError when the file is not a session's, or `source_scores` are not those that it
         began with.
         """
-        try:
-            saved = Path(path).read_bytes()
-            content = json.loads(saved)
-            if content["format"] == "one round":  # a list of items only, in order of drawing
-                session = one_round(source_scores, content["items"])
-            else:
-                _check_file(content, source_scores)
-                session = cls.__new__(cls)
-                session._set_up(content["settings"], source_scores)
-                session.results = content["results"]
-                session._rounds = session._at(content["draw"])
-                session._go_on()  # which an interruption may have stopped
-            session.origin = content["sources"] or {}
-        except (KeyError, RecursionError, TypeError, ValueError) as error:
-            lacks = "it lacks " if isinstance(error, KeyError) else ""
-            raise ValueError(
-                f"{path} does not hold a session to go on with: {lacks}{error}"
-            ) from error
+        saved = Path(path).read_bytes()
+        content = _content(path, saved, source_scores)
+        session = cls.__new__(cls)
+        session._set_up(content["settings"], source_scores)
+        session._take(content)
+        session.origin = content.get("sources") or {}
         session.path = Path(path).resolve()
         session._saved = {session.path: saved}
         return session
@@ -609,18 +602,28 @@ def _number(name, result):
     return number
 
 
-def _check_file(content, source):
-    if content["format"] != FORMAT:
-        raise ValueError(
-            f"its format, {content['format']}, is of another version: finish it with that"
-        )
-    for name in CHECKED:
-        if _checksum(content[name]) != content["checksums"][name]:
+def _content(path, saved, source):
+    """What the file of a session on these sources holds, when it is as it was saved."""
+    try:
+        content = json.loads(saved)
+        if content["format"] == "one round":  # a list of items only, in order of drawing
+            session = one_round(source, content["items"])
+            return session.to_dict() | {"sources": content["sources"]}
+        if content["format"] != FORMAT:
             raise ValueError(
-                f"its {name} are not what was saved; take a copy of the file from before"
+                f"its format, {content['format']}, is of another version: finish it with that"
             )
-    if content["source"] != _fingerprint(source):
-        raise ValueError("it was begun with other source scores; give the same ones")
+        for name in CHECKED:
+            if _checksum(content[name]) != content["checksums"][name]:
+                raise ValueError(
+                    f"its {name} are not what was saved; take a copy of the file from before"
+                )
+        if content["source"] != _fingerprint(source):
+            raise ValueError("it was begun with other source scores; give the same ones")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        lacks = "it lacks " if isinstance(error, KeyError) else ""
+        raise ValueError(f"{path} does not hold a session to go on with: {lacks}{error}") from error
+    return content
 
 
 def _dumped(content):

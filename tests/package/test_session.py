@@ -804,6 +804,20 @@ def test_two_processes_on_one_file_lose_nothing(scores, ask, tmp_path):
         second.record(item, 1 - ask([item])[1][0])
 
 
+def test_what_another_process_has_recorded_is_taken_in_without_learning_anew(
+    scores, ask, tmp_path, monkeypatch
+):
+    path = tmp_path / "session.json"
+    EvaluationSession(scores, budget=20, rounds=2, rng=np.random.default_rng(8), path=path)
+    first, second = (EvaluationSession.resume(path, scores) for _ in range(2))
+    monkeypatch.setattr("benchpred_utils.evaluate.session.working_model", None)
+    items = first.next_items()
+    first.record(*ask(items[:2]))
+    second.record(*ask(items[2:]))
+    first.record(*ask(second.next_items()))
+    assert first.done and first.results == json.loads(path.read_text())["results"]
+
+
 def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, tmp_path):
     path, rng = tmp_path / "session.json", np.random.default_rng(8)
     session = EvaluationSession(scores, budget=20, rng=rng, path=path)
