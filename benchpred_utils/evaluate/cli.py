@@ -16,7 +16,6 @@ from ..methods import METHODS, RECOMMENDED
 from . import report
 from .advice import missing_note, recommend
 from .compare import compare_models, in_any_order, rank_models, smallest_difference
-from .files import named
 from .readers import among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, one_round, write_text
 
@@ -226,13 +225,14 @@ def _resumed(args):
                 "that out to go on with it, or name another file"
             )
     args.sources = [os.path.relpath(path.resolve().parent / source) for source in paths]
-    gone = [source for source in args.sources if not Path(source).exists()]
-    if gone:
+    try:
+        source = _sources(args)
+    except FileNotFoundError as error:
         raise ValueError(
-            f"{path}: the sources that it was begun with are not there, {named(gone)}; they are "
-            "sought from where it lies: move them along, or it back"
-        )
-    return EvaluationSession.resume(path, _sources(args))
+            f"{path}: the sources that it was begun with are sought from where it lies, and "
+            f"{error}; move them along, or it back"
+        ) from None
+    return EvaluationSession.resume(path, source)
 
 
 def _results(args, paths, source):

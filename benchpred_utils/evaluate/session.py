@@ -133,21 +133,20 @@ class EvaluationSession:
     def _at(self, state=None):
         """What says which items to run, at its beginning or in a `state` of its."""
         settings = self._settings
-        learned = self._learned
         if not self._in_rounds:
             items, reading = settings["drawn"]
             draws = Draw(asarray(items), tuple(map(asarray, reading)))
-            rounds = OneRound(self._method, learned, draws)
-        elif settings["precision"]:
-            rounds = SequentialDraws(learned, np.array(settings["drawn"]), settings["precision"])
+            rounds = OneRound(self._method, self._learned, draws)
         else:
-            options = {"rounds": settings["rounds"]} if _takes_rounds(self._method) else {}
+            start = SequentialDraws if settings["precision"] else self._method.start
+            options = {"rounds": settings["rounds"]} if _takes_rounds(start) else {}
             if settings["tasks"]:
                 options["strata"] = np.unique(tasks_of(self.source), return_inverse=True)[1]
             if settings["tasks"] == "mean":
                 options["weight"] = shares(options["strata"])[-1]
             uniform = np.array(settings["drawn"])
-            rounds = self._method.start(learned, uniform, settings["budget"], **options)
+            aim = settings["precision"] or settings["budget"]
+            rounds = start(self._learned, uniform, aim, **options)
         if state:
             rounds.restore(state)
         return rounds
@@ -548,9 +547,10 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         raise ValueError(f"tasks is {tasks!r}; it must be 'items' or 'mean', or left out")
     options = {"rounds": rounds, "tasks": tasks, "reference": reference}
     why = "with a precision the results say how many items" if precision else None
-    if not _takes_rounds(METHODS[method]):
+    start = METHODS[method].start
+    if not _takes_rounds(start):
         options["precision"] = precision
-        asks = "in rounds of its own" if METHODS[method].start else "for all items at once"
+        asks = "in rounds of its own" if start else "for all items at once"
         why = f"{method} asks {asks}"
     for name, value in options.items():
         if why and value is not None:
@@ -565,8 +565,8 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
     }
 
 
-def _takes_rounds(method):
-    return method.start and "rounds" in signature(method.start).parameters
+def _takes_rounds(start):
+    return start and "rounds" in signature(start).parameters
 
 
 def _listed(values):

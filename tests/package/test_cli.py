@@ -671,13 +671,15 @@ def test_a_target_among_the_sources_is_told(run, tables):
 
 
 def test_a_session_without_its_sources_says_so(run, tables):
-    run("items sources.csv --budget 20 --session s.json")
+    shutil.copy("all.csv", "more.csv")
+    assert run("items sources.csv another=more.csv --budget 20 --session s.json")[0] == 0
+    assert run("items --session s.json")[0] == 0  # a name before = is no part of the path
     Path("there").mkdir()
     shutil.copy("s.json", "there")
     for command in ("items", "estimate", "compare all.csv"):
         code, _, said = run(f"{command} --session there/s.json")
         assert code == 1 and said.startswith("error: there/s.json: the sources that it was begun")
-        assert f"not there, {Path('there', 'sources.csv')};" in said
+        assert f"{Path('there', 'sources.csv')} is not there; move them along" in said
 
 
 def test_the_number_of_items_is_asked_for(run, tables):
