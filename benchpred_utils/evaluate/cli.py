@@ -43,9 +43,7 @@ Where the script is not on the path: python -m benchpred_utils check logs/*"""
 def plan(args):
     """Say how many items it takes, or what so many can show."""
     source = _sources(args)
-    n_items = source.n_items if source else args.of
-    if n_items is None:
-        raise ValueError("give SOURCES, --benchmark NAME, or --of N, the number of items")
+    n_items = _n_items(args, source)
     target = args.target or "new"
     advice = recommend(source or n_items, args.budget, args.precision, args.difference, target)
     n = advice.n_items
@@ -122,13 +120,13 @@ def compare(args):
         models = {session.reference: dict(zip(source.items, known))} | models
     if len(models) < 2:
         raise ValueError("two models are compared: give the results of both, or of the other")
-    options = {"n_items": source.n_items if source else args.of, "failed": args.failed or "error"}
+    options = {"n_items": _n_items(args, source), "failed": args.failed or "error"}
     if len(models) == 2:
         found = compare_models(*models.values(), source_scores=source, **options)
         return found._asdict(), report.comparison_words(found, models)
     ranking = rank_models(runs, session, name=mine, **options)
-    frames = {name: frame.reset_index() for name, frame in ranking._asdict().items()}
-    content = {name: frame.to_dict("list") for name, frame in frames.items()}
+    tables = ranking._asdict().items()
+    content = {name: table.reset_index().to_dict("list") for name, table in tables}
     return content, report.ranking_words(ranking)
 
 
@@ -150,8 +148,8 @@ def page(args):
 # --- sources, sessions, results ---
 
 READING = ("metric", "filter", "same_items")  # results may need them, where sources do not
-BEGUN = ("benchmark", "budget", "precision", "rounds", "method", "seed", "tasks", "reference")
-KEPT = (*BEGUN, "missing", *READING)
+DRAWN = ("budget", "precision", "rounds", "method", "tasks", "reference")
+KEPT = ("benchmark", *DRAWN, "seed", "missing", *READING)
 
 
 def _sources(args):
@@ -172,10 +170,20 @@ def _given(args):
     return session, session.source if session else _sources(args)
 
 
+def _n_items(args, source):
+    """How many items the benchmark has."""
+    if source is None and args.of is None:
+        raise ValueError(
+            "give the sources, --benchmark NAME, or --of N, the number of items of the whole "
+            "benchmark"
+        )
+    return source.n_items if source else args.of
+
+
 def _said(args):
     """What the options say of the sources and the draw, as a session's file keeps it."""
     folder = Path(args.session).resolve().parent
-    paths = [os.path.relpath(path, folder) for path in args.sources or ()]
+    paths = [os.path.relpath(path, folder) for path in args.sources]
     return {name: getattr(args, name, None) for name in KEPT} | {"paths": paths or None}
 
 
@@ -186,17 +194,9 @@ def _begun(args):
             f"{args.session} is not there: to begin it give SOURCES (or --benchmark NAME), and "
             "--budget N or --precision H"
         )
-    session = EvaluationSession(
-        source,
-        method=args.method or RECOMMENDED,
-        budget=args.budget,
-        precision=args.precision,
-        rounds=args.rounds,
-        tasks=args.tasks,
-        reference=args.reference,
-        rng=np.random.default_rng(args.seed),
-    )
     said = {name: value for name, value in _said(args).items() if value is not None}
+    options = {name: said[name] for name in DRAWN if name in said}
+    session = EvaluationSession(source, **options, rng=np.random.default_rng(args.seed))
     session.origin = {"paths": [], "missing": "error"} | said
     return session
 
@@ -225,13 +225,19 @@ def _resumed(args):
                 "that out to go on with it, or name another file"
             )
     args.sources = [os.path.relpath(path.resolve().parent / source) for source in paths]
-    return EvaluationSession.resume(path, _sources(args))
+    try:
+        source = _sources(args)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path}: the sources that it was begun with are sought from where it lies, and "
+            f"{error}; move them along, or it back"
+        ) from None
+    return EvaluationSession.resume(path, source)
 
 
 def _results(args, paths, source):
     """The results of a model; where no session drew its items, it is said if chance did not."""
-    sources = args.sources or ()
-    results = read_results(paths, args.metric, args.filter, sources, args.same_items)
+    results = read_results(paths, args.metric, args.filter, args.sources, args.same_items)
     if source is not None:
         results = among(results, source.items)
         answered = np.isin(source.items, results.dropna().index)
@@ -253,13 +259,13 @@ def _runs(args, source):
 def _record(session, results, failed):
     """Record the results of all items asked for, round after round."""
     begun = session.results
-    before = -1
-    while before < len(session.results):
-        before = len(session.results)
+    before = None
+    while before != session.results:
+        before = session.results
         names = [name for name in session.results if name in results]  # refused if changed
         is_run = failed and any(name in results for name in session._asked)  # what lacks has failed
         names += [name for name in session.next_items() if is_run or name in results]
-        if names and session.origin:
+        if names:
             session.origin.setdefault("model", results.name)
         session.record(names, [results.get(name) for name in names])
     if session.results == begun and not session.done:
@@ -280,12 +286,11 @@ def _samples(names, task):
     for name in names:
         its_task, _, number = name.rpartition(":")
         if not number.isdigit() or not (its_task or task):
-            advice = (
-                "name it by --task"
-                if number.isdigit()
-                else ("lm_eval has no other items, and those of --benchmark are not its doc_ids")
+            raise ValueError(
+                f"item {name} is not TASK:NUMBER, as lm_eval counts items (--task names the task "
+                "of numbers); lm_eval has no other items, and those of --benchmark are not its "
+                "doc_ids"
             )
-            raise ValueError(f"item {name} is not TASK:NUMBER, as lm_eval counts items: {advice}")
         found.setdefault(its_task or task, []).append(int(number))
     return json.dumps({its_task: sorted(numbers) for its_task, numbers in found.items()})
 
@@ -405,7 +410,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command, (run, text, options) in COMMANDS.items():
         added = commands.add_parser(command, help=text, description=text)
-        added.set_defaults(run=run, sources=None, benchmark=None, session=None)
+        added.set_defaults(run=run, sources=(), benchmark=None, session=None)
         options = (options + READ).split()
         for line in OPTIONS.strip().splitlines():
             name, value, words = line.split(maxsplit=2)
@@ -440,6 +445,8 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             content, words = args.run(args)
             print(report.as_json(content) if args.json else words, flush=True)
+        except BrokenPipeError:  # its reader, such as `head`, has seen enough
+            sys.stdout = sys.stderr = None  # what is still to be written is for nobody
         except argparse.ArgumentError as error:
             parser.error(str(error))
         except FAULTS as error:

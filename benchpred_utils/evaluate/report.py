@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..methods import METHODS
 from .files import named
 from .parts import PartEstimate
 
@@ -140,9 +139,8 @@ def page(session, compared: dict, path: str, sources: list, failed="wrong") -> s
     for name, one in compared.items():
         words = comparison_words(one, ["this model", name])
         parts += _part(f"{name}, less this model's accuracy", one, -1, words)
-    content = session.to_dict()
-    method = METHODS[content["settings"]["method"]].label
-    facts = [method, VERSIONS, f"{session.source!r}, sha256 {content['source']}"]
+    sources_hash = f"{session.source!r}, sha256 {session._fingerprint}"
+    facts = [session._method.label, VERSIONS, sources_hash]
     for file in map(Path, [path, *sources]):
         if file.is_file():
             facts.append(f"{file}, sha256 {sha256(file.read_bytes()).hexdigest()}")

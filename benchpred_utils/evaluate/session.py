@@ -102,13 +102,13 @@ class EvaluationSession:
             drawn = draws_of(self._method, self._learned, n, [rng], n_items)
         self._begin(drawn)
         if path is not None:
-            self.path = path
+            self.path = Path(path).resolve()
             self.save()
 
     def _set_up(self, settings, source):
         self.results = {}  # so far, by item
         self.path = None
-        self.origin = None  # what the caller wants the file to say of the sources
+        self.origin = {}  # what the caller wants the file to say of the sources, and of the target
         self.reference = settings["reference"]
         self._saved = {}  # {path: what this session wrote there, or read}
         self._settings = settings
@@ -133,21 +133,20 @@ class EvaluationSession:
     def _at(self, state=None):
         """What says which items to run, at its beginning or in a `state` of its."""
         settings = self._settings
-        learned = self._learned
         if not self._in_rounds:
             items, reading = settings["drawn"]
             draws = Draw(asarray(items), tuple(map(asarray, reading)))
-            rounds = OneRound(self._method, learned, draws)
-        elif settings["precision"]:
-            rounds = SequentialDraws(learned, np.array(settings["drawn"]), settings["precision"])
+            rounds = OneRound(self._method, self._learned, draws)
         else:
-            options = {"rounds": settings["rounds"]} if _takes_rounds(self._method) else {}
+            start = SequentialDraws if settings["precision"] else self._method.start
+            options = {"rounds": settings["rounds"]} if _takes_rounds(start) else {}
             if settings["tasks"]:
                 options["strata"] = np.unique(tasks_of(self.source), return_inverse=True)[1]
             if settings["tasks"] == "mean":
                 options["weight"] = shares(options["strata"])[-1]
             uniform = np.array(settings["drawn"])
-            rounds = self._method.start(learned, uniform, settings["budget"], **options)
+            aim = settings["precision"] or settings["budget"]
+            rounds = start(self._learned, uniform, aim, **options)
         if state:
             rounds.restore(state)
         return rounds
@@ -327,21 +326,18 @@ class EvaluationSession:
         """
         names, of_item = np.unique(tasks_of(self.source, by), return_inverse=True)
         rounds = self._rounds
-        is_random = self._in_rounds or self._method.stream == "uniform"
-        if self._settings["precision"] or not self.done or not is_random:
+        has_q = hasattr(rounds, "q")
+        if not self.done or not (has_q or self._method.stream == "uniform"):
             raise ValueError("estimates by task take a random draw, and a budget that is spent")
         items = rounds.items[0]
         n_items = self.source.n_items
-        g = sigmoid(self._model.offset)  # before the first result
-        q = np.full(n_items, len(items) / n_items)
-        if self._in_rounds:
-            q = rounds.q[0]
-            g = rounds.g[0] if rounds.one_each else g
+        q = rounds.q[0] if has_q else np.full(n_items, len(items) / n_items)
+        g = rounds.g[0] if has_q and rounds.one_each else sigmoid(self._model.offset)
         whole = PartEstimate(*self.estimate(failed)[:4], n_items)
-        readings = []
-        for score in FAILED[failed]:
-            s = self._scores(self._names, score)[0]
-            readings.append(part_estimates(shares(of_item), g, q, items, s))
+        readings = [
+            part_estimates(shares(of_item), g, q, items, self._scores(self._names, score)[0])
+            for score in FAILED[failed]
+        ]
         *parts, mean = map(span, zip(*readings))
         return TaskEstimates(dict(zip(names.tolist(), parts)), mean, whole)
 
@@ -381,6 +377,16 @@ class EvaluationSession:
                 "better than the sources do; an interval holds all the same, but may be no "
                 "narrower than that of a random sample"
             )
+        seen = self.source.values[:, self._rounds.items[0, :t]]
+        is_one = self.source.models == self.origin.get("model")
+        if t >= 20 and pd.DataFrame(seen).duplicated(keep=False).mean() < 0.05:  # few share theirs
+            is_one |= (seen == observed).all(axis=1)
+        if is_one.any():
+            yield (
+                f"the target has the name or all the results of {named(self.source.models[is_one])}"
+                ", a source: if it is the same model, leave that out, for the sources say more of "
+                "it than of a new one"
+            )
         if t >= 10 and np.ptp(observed) == 0:
             yield (
                 f"all {t} results are {observed[0, 0]:g}: "
@@ -396,7 +402,7 @@ class EvaluationSession:
         path = path or self.path
         if path is None:
             raise ValueError("the session has no file of its own: say where, save(path)")
-        with self._turn(path):
+        with self._turn(Path(path).resolve()):
             pass
 
     @contextmanager
@@ -410,35 +416,38 @@ class EvaluationSession:
                 yield
                 return
             if fcntl:
-                folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
+                folder = os.open(path.parent, os.O_RDONLY)
                 stack.callback(os.close, folder)
                 with suppress(OSError):  # some disks have no locks
                     fcntl.flock(folder, fcntl.LOCK_EX)
-            self._catch_up(path)
+            if path.exists():
+                self._catch_up(path)
             try:
                 yield
             finally:  # Ctrl-C may come while the next items are chosen
                 text = _dumped(self.to_dict())
                 write_text(path, text)
-                self._saved[os.path.abspath(path)] = text.encode()
+                self._saved[path] = text.encode()
 
     def _catch_up(self, path):
         """Go on from what another process has saved."""
-        if not os.path.exists(path):
-            return
-        known = self._saved.get(os.path.abspath(path))
-        if known is None:
+        if path not in self._saved:
             raise ValueError(
                 f"{path} exists already; EvaluationSession.resume goes on with it, or delete it"
             )
-        if Path(path).read_bytes() == known:
+        saved = path.read_bytes()
+        if saved == self._saved[path]:
             return
-        other = self.resume(path, self.source)
-        if other._settings != self._settings:
+        content = _content(path, saved, self.source)
+        if content["settings"] != self._settings:
             raise ValueError(f"{path} holds another session by now; save(path) in another file")
-        self.results = other.results
-        self._rounds = other._rounds
-        self._saved |= other._saved
+        self._take(content)
+
+    def _take(self, content):
+        """Go on from what a file holds."""
+        self.results = content["results"]
+        self._rounds = self._at(content["draw"])
+        self._go_on()  # which an interruption may have stopped
 
     def to_dict(self):
         """What the session's file holds."""
@@ -459,26 +468,14 @@ class EvaluationSession:
         Raises ValueError when the file is not a session's, or `source_scores` are not those that it
         began with.
         """
-        try:
-            saved = Path(path).read_bytes()
-            content = json.loads(saved)
-            if content["format"] == "one round":  # a list of items only, in order of drawing
-                session = one_round(source_scores, content["items"])
-            else:
-                _check_file(content, source_scores)
-                session = cls.__new__(cls)
-                session._set_up(content["settings"], source_scores)
-                session.results = content["results"]
-                session._rounds = session._at(content["draw"])
-                session._go_on()  # which an interruption may have stopped
-            session.origin = content["sources"]
-        except (KeyError, RecursionError, TypeError, ValueError) as error:
-            lacks = "it lacks " if isinstance(error, KeyError) else ""
-            raise ValueError(
-                f"{path} does not hold a session to go on with: {lacks}{error}"
-            ) from error
-        session.path = path
-        session._saved = {os.path.abspath(path): saved}
+        saved = Path(path).read_bytes()
+        content = _content(path, saved, source_scores)
+        session = cls.__new__(cls)
+        session._set_up(content["settings"], source_scores)
+        session._take(content)
+        session.origin = content.get("sources") or {}
+        session.path = Path(path).resolve()
+        session._saved = {session.path: saved}
         return session
 
 
@@ -550,14 +547,14 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         raise ValueError(f"tasks is {tasks!r}; it must be 'items' or 'mean', or left out")
     options = {"rounds": rounds, "tasks": tasks, "reference": reference}
     why = "with a precision the results say how many items" if precision else None
-    if METHODS[method].start is None:
+    start = METHODS[method].start
+    if not _takes_rounds(start):
         options["precision"] = precision
-        why = f"{method} asks for all items at once"
+        asks = "in rounds of its own" if start else "for all items at once"
+        why = f"{method} asks {asks}"
     for name, value in options.items():
         if why and value is not None:
             raise ValueError(f"{name} is {value!r}, but {why}; leave {name} out")
-    if rounds is not None and not _takes_rounds(METHODS[method]):
-        raise ValueError(f"rounds is {rounds!r}, but {method} has rounds of its own; leave it out")
     return {
         "method": method,
         "budget": None if budget is None else budget_items(budget, source.n_items),
@@ -568,8 +565,8 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
     }
 
 
-def _takes_rounds(method):
-    return "rounds" in signature(method.start).parameters
+def _takes_rounds(start):
+    return start and "rounds" in signature(start).parameters
 
 
 def _listed(values):
@@ -605,18 +602,28 @@ def _number(name, result):
     return number
 
 
-def _check_file(content, source):
-    if content["format"] != FORMAT:
-        raise ValueError(
-            f"its format, {content['format']}, is of another version: finish it with that"
-        )
-    for name in CHECKED:
-        if _checksum(content[name]) != content["checksums"][name]:
+def _content(path, saved, source):
+    """What the file of a session on these sources holds, when it is as it was saved."""
+    try:
+        content = json.loads(saved)
+        if content["format"] == "one round":  # a list of items only, in order of drawing
+            session = one_round(source, content["items"])
+            return session.to_dict() | {"sources": content["sources"]}
+        if content["format"] != FORMAT:
             raise ValueError(
-                f"its {name} are not what was saved; take a copy of the file from before"
+                f"its format, {content['format']}, is of another version: finish it with that"
             )
-    if content["source"] != _fingerprint(source):
-        raise ValueError("it was begun with other source scores; give the same ones")
+        for name in CHECKED:
+            if _checksum(content[name]) != content["checksums"][name]:
+                raise ValueError(
+                    f"its {name} are not what was saved; take a copy of the file from before"
+                )
+        if content["source"] != _fingerprint(source):
+            raise ValueError("it was begun with other source scores; give the same ones")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        lacks = "it lacks " if isinstance(error, KeyError) else ""
+        raise ValueError(f"{path} does not hold a session to go on with: {lacks}{error}") from error
+    return content
 
 
 def _dumped(content):

@@ -1,8 +1,11 @@
 """The command line: from sources to an estimate, on logs that the harness wrote."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -645,3 +648,62 @@ def test_deep_nesting_is_one_line(run):
     Path("d.json").write_text('{"format":1,"sources":' + "[" * 200000)
     code, _, said = run("items --session d.json")
     assert code == 1 and said.startswith("error: d.json ") and said.count("\n") == 1
+
+
+def test_a_target_among_the_sources_is_told(run, tables):
+    """By its name or by all its results; a negative control has neither."""
+    table = pd.read_csv("sources.csv").set_index("model")
+    results = {"m3": pd.read_csv("all.csv").set_index("item")["score"], "mine": table.loc["m5"]}
+    for name, source in {"all": None, "m3": "m3", "mine": "m5"}.items():
+        if source:
+            as_run(f"{name}.csv", results[name])
+        run(f"items sources.csv --budget 40 --seed 1 --session {name}.json")
+        said = run(f"estimate {name}.csv --session {name}.json")[1]
+        assert ("leave that out" in said) == bool(source)
+        if source:
+            assert (
+                f"\nnote: the target has the name or all the results of {source}, a source" in said
+            )
+    few = "items sources.csv --budget 5 --seed 1 --session few.json"  # which may be chance
+    assert run(few)[0] == 0 and "leave that" not in run("estimate mine.csv --session few.json")[1]
+    whole = json.loads(run("estimate m3.csv --sources sources.csv --json")[1])
+    assert any("name or all the results of m3" in warning for warning in whole["warnings"])
+
+
+def test_a_session_without_its_sources_says_so(run, tables):
+    shutil.copy("all.csv", "more.csv")
+    assert run("items sources.csv another=more.csv --budget 20 --session s.json")[0] == 0
+    assert run("items --session s.json")[0] == 0  # a name before = is no part of the path
+    Path("there").mkdir()
+    shutil.copy("s.json", "there")
+    for command in ("items", "estimate", "compare all.csv"):
+        code, _, said = run(f"{command} --session there/s.json")
+        assert code == 1 and said.startswith("error: there/s.json: the sources that it was begun")
+        assert f"{Path('there', 'sources.csv')} is not there; move them along" in said
+
+
+def test_the_number_of_items_is_asked_for(run, tables):
+    shutil.copy("all.csv", "other.csv")
+    for line in ("plan", "compare all.csv other.csv", "compare all.csv other.csv third.csv"):
+        shutil.copy("all.csv", "third.csv")
+        code, _, said = run(line)
+        assert code == 1 and "or --of N, the number of items" in said and "None" not in said
+
+
+@pytest.mark.parametrize("ends", ["stdout", "both"])
+def test_a_reader_that_goes_early_is_no_error(run, tables, ends):
+    """As `benchpred ... | head` or `2>&1 | head`: no traceback, and what was begun is whole."""
+    begin = "-m benchpred_utils items sources.csv --budget 20 --session s.json --json"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, *begin.split()],
+        stdout=writing,
+        stderr=writing if ends == "both" else subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    if ends == "stdout":
+        assert done.stderr.decode().startswith("s.json, sources") and done.stderr.count(b"\n") == 1
+    assert run("items --session s.json")[0] == 0

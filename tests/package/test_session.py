@@ -1,6 +1,7 @@
 """Evaluation sessions: any method, valid at every look, and never losing a result."""
 
 import copy
+import dataclasses
 import json
 import os
 import signal
@@ -18,10 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchpred_utils.backend import asarray
+from benchpred_utils.estimators import Estimate
 from benchpred_utils.evaluate.session import EvaluationSession
 from benchpred_utils.forecast import Forecast, predict, working_model
 from benchpred_utils.methods import METHODS, begin
 from benchpred_utils.scores import Scores
+from benchpred_utils.sequential import Rounds
 
 MODES = {
     "budget": {"budget": 20},
@@ -309,9 +312,47 @@ def test_arguments_that_can_not_be_used(scores, matrix):
             scores,
             {"precision": 0.1, "reference": "model-00", "rng": rng},
         ),
+        (
+            ValueError,
+            "reference is 'model-00', but aipw asks for all items at once",
+            scores,
+            {"method": "aipw", "budget": 9, "reference": "model-00", "rng": rng},
+        ),
     ]:
         with pytest.raises(error, match=message):
             EvaluationSession(source, **arguments)
+
+
+class InTwo(Rounds):
+    """A method with rounds of its own, which takes no options."""
+
+    def __init__(self, learned, uniform, n):
+        super().__init__(len(uniform))
+        self.n = n
+
+    def next_items(self):
+        return self.ask(np.arange(self.n)[None])
+
+    def estimate(self):
+        return Estimate(self.observed.mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    "option", [{"rounds": 2}, {"tasks": "items"}, {"reference": "model-00"}, {"precision": 0.1}]
+)
+def test_a_method_with_rounds_of_its_own_takes_no_options(scores, ask, monkeypatch, option):
+    row = dataclasses.replace(METHODS["sequential_stratification"], stream="two", start=InTwo)
+    monkeypatch.setitem(METHODS, "two", row)
+    rng = np.random.default_rng(0)
+    of_tasks = Scores(scores.values, items=scores.items, domains=["a", "b"] * 30)
+    session = EvaluationSession(of_tasks, method="two", budget=5, rng=rng)
+    finish(session, ask)
+    with pytest.raises(ValueError, match="take a random draw"):
+        session.estimate_by()
+    budget = {} if "precision" in option else {"budget": 5}
+    (name,) = option
+    with pytest.raises(ValueError, match=f"{name} is .* but two asks in rounds of its own; leave"):
+        EvaluationSession(scores, method="two", rng=rng, **budget, **option)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -763,6 +804,20 @@ def test_two_processes_on_one_file_lose_nothing(scores, ask, tmp_path):
         second.record(item, 1 - ask([item])[1][0])
 
 
+def test_what_another_process_has_recorded_is_taken_in_without_learning_anew(
+    scores, ask, tmp_path, monkeypatch
+):
+    path = tmp_path / "session.json"
+    EvaluationSession(scores, budget=20, rounds=2, rng=np.random.default_rng(8), path=path)
+    first, second = (EvaluationSession.resume(path, scores) for _ in range(2))
+    monkeypatch.setattr("benchpred_utils.evaluate.session.working_model", None)
+    items = first.next_items()
+    first.record(*ask(items[:2]))
+    second.record(*ask(items[2:]))
+    first.record(*ask(second.next_items()))
+    assert first.done and first.results == json.loads(path.read_text())["results"]
+
+
 def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, tmp_path):
     path, rng = tmp_path / "session.json", np.random.default_rng(8)
     session = EvaluationSession(scores, budget=20, rng=rng, path=path)
@@ -784,6 +839,19 @@ def test_a_file_that_another_session_has_taken_is_not_overwritten(scores, ask, t
     session.save(tmp_path / "copy.json")
     session.save(tmp_path / "copy.json")  # its own
     assert EvaluationSession.resume(tmp_path / "copy.json", scores).next_items() == items
+
+
+def test_a_session_stays_in_its_file_wherever_the_process_goes(scores, ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = EvaluationSession(scores, budget=20, rng=np.random.default_rng(8), path="s.json")
+    (tmp_path / "there").mkdir()
+    for begun in (session, EvaluationSession.resume("s.json", scores)):
+        monkeypatch.chdir(tmp_path / "there")
+        begun.record(*ask(begun.next_items()))
+        begun.save("../s.json")
+        monkeypatch.chdir(tmp_path)
+    assert not os.listdir("there")
+    assert EvaluationSession.resume("s.json", scores).results == begun.results
 
 
 def test_threads_on_one_session_lose_nothing(scores, ask, tmp_path):
