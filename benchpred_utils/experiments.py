@@ -32,14 +32,11 @@ def split_models(scores, split, rng=None):
     if split not in SPLITS:
         choices = f"use one of {', '.join(SPLITS)}, or give source= and target="
         raise ValueError(f"split is {split!r}; {choices}")
-    right = scores.accuracy > 0
-    n_models = int(right.sum())
-    if n_models == 0:
-        raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
+    able = np.flatnonzero(scores.accuracy)
+    n_models = len(able)
     if n_models < 4:
         found = f"{scores.name} has {n_models} models with an accuracy above 0"
         raise ValueError(f"{found}; a split takes at least 4")
-    scores = scores.select(models=right)
     if split == "interpolation":
         if not isinstance(rng, np.random.Generator):
             raise TypeError(
@@ -54,9 +51,10 @@ def split_models(scores, split, rng=None):
             raise ValueError(
                 f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
             )
-        order = np.argsort(strength, kind="stable")
+        order = np.argsort(strength[able], kind="stable")
         n_targets = int(0.3 * n_models)
         n_sources = n_models // 2
+    order = able[order]
     targets = order[n_models - n_targets :]
     return scores.select(models=order[:n_sources]), scores.select(models=targets)
 
