@@ -156,15 +156,14 @@ def _columns(method, rounds, target, trials):
     while not rounds.done:
         rounds.record(target.values[rows[:, None], rounds.next_items()])
     estimate = method.read(rounds)
-    dollars = {}
-    if target.costs is not None:
-        dollars["dollars"] = target.costs[rows[:, None], rounds.items].sum(axis=1)
-    return {
+    columns = {
         "trial": np.repeat(trials, target.n_models),
         "model": target.models[rows],
         "truth": target.accuracy[rows],
         "estimate": estimate.value,
         "lower": np.nan if estimate.lower is None else estimate.lower,
         "upper": np.nan if estimate.upper is None else estimate.upper,
-        **dollars,
     }
+    if target.costs is not None:
+        columns["dollars"] = target.costs[rows[:, None], rounds.items].sum(axis=1)
+    return columns
