@@ -136,7 +136,7 @@ def _read_helm_lite(name, file):
 def _read_mmlu_pro(name, file, log, systems=False):
     """MMLU-Pro, or its mathematics questions from MMLU, the same with and without the systems."""
     table = pd.read_csv(file, index_col="question_id")  # questions x models; NaN is no answer
-    table = table.loc[:, table.notna().sum() > 11_000]  # with fewer, it was run on a part only
+    table = table.dropna(axis=1, thresh=11_001)  # with fewer, a model was run on a part only
     facts = pd.read_json(log, compression="zip").set_index("question_id")
     domains = facts["category"]
     chosen = table if systems else table.drop(columns=_SYSTEMS)
@@ -165,15 +165,14 @@ def _read_swe_bench(name, file):
 def _read_leaderboard(name, page):
     """A board of the page: the runs that tell their tasks, and the tasks that all of these have."""
     text = page.read().partition(b'id="leaderboard-data">')[2].partition(b"</script>")[0]
-    rows = [
-        {"run": run["folder"], "task": task, **told}
+    runs = {
+        run["folder"]: pd.DataFrame.from_dict(run["per_instance_details"], "index")
         for board in json.loads(text)
         if board["name"] == _BOARDS[name]
         for run in board["results"]
-        if run["folder"] != _STALE
-        for task, told in (run.get("per_instance_details") or {}).items()
-    ]
-    table = pd.DataFrame(rows).pivot(index="run", columns="task").dropna(axis=1)
+        if run.get("per_instance_details") and run["folder"] != _STALE
+    }
+    table = pd.concat(runs).sort_index().unstack().dropna(axis=1)
     return _swe_bench(name, table["resolved"], table["cost"])
 
 

@@ -84,13 +84,11 @@ def checked_budget(n_items, n):
 def checked_core(core, n, n_items, whose):
     """Core sets (T, n) on the host, when each holds n distinct items of N; else a ValueError."""
     core = to_numpy(core)
-    ordered = np.sort(core, axis=-1)
     if (
         core.shape[1:] != (n,)
         or core.dtype.kind not in "iu"
-        or ordered.min() < 0
-        or ordered.max() >= n_items
-        or (np.diff(ordered) == 0).any()
+        # In order, between -1 and N, every item is above the one before.
+        or (np.diff(np.sort(core), prepend=-1, append=n_items) < 1).any()
     ):
         raise ValueError(
             f"{whose} must give {n} distinct items of {n_items}, by whole numbers from 0 to "

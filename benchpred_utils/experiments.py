@@ -32,14 +32,11 @@ def split_models(scores, split, rng=None):
     if split not in SPLITS:
         choices = f"use one of {', '.join(SPLITS)}, or give source= and target="
         raise ValueError(f"split is {split!r}; {choices}")
-    right = scores.accuracy > 0
-    n_models = int(right.sum())
-    if n_models == 0:
-        raise ValueError(f"all models of {scores.name} score 0: there is nothing to compare")
+    able = np.flatnonzero(scores.accuracy)
+    n_models = len(able)
     if n_models < 4:
         found = f"{scores.name} has {n_models} models with an accuracy above 0"
         raise ValueError(f"{found}; a split takes at least 4")
-    scores = scores.select(models=right)
     if split == "interpolation":
         if not isinstance(rng, np.random.Generator):
             raise TypeError(
@@ -54,9 +51,10 @@ def split_models(scores, split, rng=None):
             raise ValueError(
                 f"{scores.name} has neither dates nor an order of release; give Scores(dates=...)"
             )
-        order = np.argsort(strength, kind="stable")
+        order = np.argsort(strength[able], kind="stable")
         n_targets = int(0.3 * n_models)
         n_sources = n_models // 2
+    order = able[order]
     targets = order[n_models - n_targets :]
     return scores.select(models=order[:n_sources]), scores.select(models=targets)
 
@@ -97,22 +95,21 @@ def run_experiment(
         raise ValueError(f"no such methods: {methods!r}; methods is a list of some of {known}")
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least one is needed")
-    scores, split, pair = _given(scores, split, source, target)
+    scores, split = _given(scores, split, source, target)
     n = budget_items(budget, scores.n_items)
     # The methods travel to the workers, which know none that was added to the table.
-    run = joblib.delayed(partial(_run, scores, split, pair, chosen, n, seed))
-    chunks = [range(trials)[start : start + CHUNK] for start in range(0, trials, CHUNK)]
+    run = joblib.delayed(partial(_run, scores, split, source, target, chosen, n, seed))
+    size = 1 if split == "interpolation" else CHUNK  # the trials of a task have the same sources
+    chunks = [range(trials)[start : start + size] for start in range(0, trials, size)]
     runs = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(map(run, chunks))
     runs = tqdm(runs, f"{scores.name}, {split}", len(chunks), disable=not progress, leave=False)
-    parts = {name: [] for name in chosen}  # trials stay in order
     with threadpool_limits(1):  # here too: threads of one process share the limit
-        for name, part in chain.from_iterable(runs):
-            parts[name].append(part)
-    return pd.concat(chain.from_iterable(parts.values()), ignore_index=True)
+        by_method = zip(*runs)  # the parts of each, trials in order
+    return pd.concat(chain.from_iterable(by_method), ignore_index=True)
 
 
 def _given(scores, split, source, target):
-    """The scores, the name of the split, and the pair that every trial has, if it is the same."""
+    """The scores and the name of the split; of a pair that is given, its sources' and "given"."""
     if (scores is None) == (source is None) or (source is None) != (target is None):
         raise ValueError("give either scores (and a split), or both source and target")
     for given in (scores, source, target):
@@ -121,8 +118,8 @@ def _given(scores, split, source, target):
     if scores is None:
         if not np.array_equal(source.items, target.items):
             raise ValueError("source and target must have the same items in the same order")
-        return source, "given", (source, target)
-    return scores, split, None if split == "interpolation" else split_models(scores, split)
+        return source, "given"
+    return scores, split
 
 
 def stream(seed, trial, *words):
@@ -130,26 +127,26 @@ def stream(seed, trial, *words):
     return np.random.default_rng([seed, trial, *(zlib.crc32(word.encode()) for word in words)])
 
 
-def _run(scores, split, pair, methods, n, seed, trials):
-    """The records of some trials: (method, data frame), one per method and split."""
-    records = []
+def _run(scores, split, source, target, methods, n, seed, trials):
+    """The records of trials with the same sources and targets: a data frame per method."""
     with threadpool_limits(1):  # the systems are small: threads only get into each other's way
-        for some in [trials] if pair else [[trial] for trial in trials]:
-            rng = stream(seed, some[0], scores.name, split, "split")
-            source, target = pair or split_models(scores, split, rng)
-            target.check_complete()
-            values = asarray(source.values)
-            learned = {}
-            drawn = {}
-            for name, method in methods.items():
-                if method.learn not in learned:
-                    learned[method.learn] = method.learned(values, n)
-                words = scores.name, split, method.stream
-                rngs = [stream(seed, trial, *words) for trial in some]
-                size = target.values.shape[::-1]
-                rounds = begin(method, learned[method.learn], n, rngs, *size, drawn)
-                about = {"benchmark": scores.name, "method": name, "split": split, "budget": n}
-                records.append((name, pd.DataFrame(about | _columns(method, rounds, target, some))))
+        if source is None:
+            rng = stream(seed, trials[0], scores.name, split, "split")
+            source, target = split_models(scores, split, rng)
+        target.check_complete()
+        values = asarray(source.values)
+        size = target.values.shape[::-1]
+        learned = {}
+        drawn = {}
+        records = []
+        for name, method in methods.items():
+            if method.learn not in learned:
+                learned[method.learn] = method.learned(values, n)
+            words = scores.name, split, method.stream
+            rngs = [stream(seed, trial, *words) for trial in trials]
+            rounds = begin(method, learned[method.learn], n, rngs, *size, drawn)
+            about = {"benchmark": scores.name, "method": name, "split": split, "budget": n}
+            records.append(pd.DataFrame(about | _columns(method, rounds, target, trials)))
     return records
 
 
@@ -159,15 +156,14 @@ def _columns(method, rounds, target, trials):
     while not rounds.done:
         rounds.record(target.values[rows[:, None], rounds.next_items()])
     estimate = method.read(rounds)
-    dollars = {}
-    if target.costs is not None:
-        dollars["dollars"] = target.costs[rows[:, None], rounds.items].sum(axis=1)
-    return {
+    columns = {
         "trial": np.repeat(trials, target.n_models),
         "model": target.models[rows],
         "truth": target.accuracy[rows],
         "estimate": estimate.value,
         "lower": np.nan if estimate.lower is None else estimate.lower,
         "upper": np.nan if estimate.upper is None else estimate.upper,
-        **dollars,
     }
+    if target.costs is not None:
+        columns["dollars"] = target.costs[rows[:, None], rounds.items].sum(axis=1)
+    return columns

@@ -87,11 +87,12 @@ def begin(method, learned, n, rngs, n_items, n_targets=1, drawn=None):
     """
     drawn = {} if drawn is None else drawn
     key = (method.learn, method.start or method.draw, method.stream)
-    if method.start and key not in drawn:
-        uniform = np.concatenate([rng.random((n_targets, n_items + 2 * n)) for rng in rngs])
-        drawn[key] = method.start(learned, uniform, n)
-    elif key not in drawn:
-        drawn[key] = draws_of(method, learned, n, rngs, n_items)
+    if key not in drawn:
+        if method.start:
+            uniform = [rng.random((n_targets, n_items + 2 * n)) for rng in rngs]
+            drawn[key] = method.start(learned, np.concatenate(uniform), n)
+        else:
+            drawn[key] = draws_of(method, learned, n, rngs, n_items)
     return drawn[key] if method.start else OneRound(method, learned, drawn[key], n_targets)
 
 
@@ -126,20 +127,16 @@ def drawn_by(design):
 
 
 def estimated_by(estimator):
-    """The estimate of an estimator(source, core, observed)."""
+    """The estimate of an estimator(source, core, observed), which then takes the draw's reading."""
 
     def estimate(source, draws, observed):
-        return estimator(source, draws.items, observed)
+        return estimator(source, draws.items, observed, *draws.reading)
 
     return estimate
 
 
-def read_by_weights(learned, draws, observed):
-    """The estimate of a core set that comes with its weights and intercept."""
-    return estimators.weighted_sum(learned, draws.items, observed, *draws.reading)
-
-
 _uniform = drawn_by(designs.uniform)
+read_by_weights = estimated_by(estimators.weighted_sum)
 
 # --- the table ------------------------------------------------------------------------------------
 

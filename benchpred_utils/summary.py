@@ -25,12 +25,13 @@ def summarise(records):
     for name in ("gap", "relative", "bias", "mse", "tau"):
         mean = groups[name].mean()
         half = _half_width(groups[name].count(), groups[name].std())
-        found |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+        ends = mean, mean - half, mean + half
+        if name == "mse":
+            name = "rmse"
+            ends = [end.clip(lower=0) ** 0.5 for end in ends]
+        found |= zip((name, f"{name}_low", f"{name}_high"), ends)
     table = pd.DataFrame(found).join(groups.apply(_effective_sample_size))
-    table = table.join(groups[["coverage", "width"]].mean())
-    mse = table.filter(like="mse")
-    table[mse.columns] = mse.clip(lower=0) ** 0.5
-    return table.rename(columns=lambda name: name.replace("mse", "rmse")).reset_index()
+    return table.join(groups[["coverage", "width"]].mean()).reset_index()
 
 
 def _grouped(table, *keys):
@@ -102,10 +103,9 @@ def per_model(records):
     there are no intervals); dollars, where the records have them.
     """
     groups = _grouped(_errors(records), "method", "model")
-    columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width"]
-    if "dollars" in records:
-        columns.append("dollars")
-    return groups[columns].mean().assign(trials=groups.size()).reset_index()
+    columns = ["truth", "bias", "gap", "mse", "coverage", "above", "width", "dollars"]
+    means = groups.mean(numeric_only=True).filter(columns)
+    return means.assign(trials=groups.size()).reset_index()
 
 
 def compare(records, baseline="random_sampling"):

@@ -189,7 +189,18 @@ def test_k_center_greedy_takes_no_missing_scores(bad, rng):
         designs.k_center_greedy(source, 4, rng)
 
 
-CORES = [[[3, 75]], [[-5, 3]], [[3, 3]], [[0.0, 1.0]], [[True, False]], [[1, 2, 3]], [1, 2]]
+CORES = [
+    [[3, 75]],
+    [[-5, 3]],
+    [[3, 3]],
+    [[0.0, 1.0]],
+    [[True, False]],
+    [[None, 1]],
+    [["3", "4"]],
+    [[1, 2, 3]],
+    [1, 2],
+    3,
+]
 
 
 @pytest.mark.parametrize("core", CORES)
