@@ -3,7 +3,6 @@
 The statistics are here; what serves a model of one's own is in `benchpred_utils.evaluate`, whose
 names are to be had here too.
 """
-# ruff: noqa: F401 (what is imported here is for others)
 
 from importlib import import_module
 
@@ -30,10 +29,33 @@ EVALUATE = (  # names of `evaluate`, which is imported when one of them is used
     "read_scores",
     "recommend",
 )
+__all__ = [
+    "DATASETS",
+    "HELM_LITE",
+    "METHODS",
+    "OWN_METHODS",
+    "RECOMMENDED",
+    "SPLITS",
+    "DataUnavailable",
+    "Estimate",
+    "Method",
+    "Scores",
+    "compare",
+    "k_center_greedy",
+    "load_scores",
+    "model_similarity",
+    "model_table",
+    "pairwise_similarity",
+    "run_experiment",
+    "split_models",
+    "summarise",
+    "uniform",
+    *EVALUATE,
+]
 
 
 def __dir__():
-    return [*globals(), *EVALUATE]
+    return __all__
 
 
 def __getattr__(name):
