@@ -71,4 +71,4 @@ class SessionStopping:
     async def complete_task(self):
         """What the log says of the session."""
         found = self.session.estimate()
-        return dict(zip(("value", "lower", "upper", "n"), found))
+        return {"value": found.value, "lower": found.lower, "upper": found.upper, "n": found.n}
