@@ -149,12 +149,14 @@ def stored_coverage(cells, names):
         **styles(methods, legend=None),
         tooltip=[alt.Tooltip("name", title="benchmark"), "row", *ends],
     )
-    x = alt.X("coverage:Q", title="coverage", scale=scale, axis=alt.Axis(format=".2f"))
+    x = alt.X("coverage:Q", title="coverage", scale=scale, axis=alt.Axis(format=".2f", tickCount=3))
     once = alt.Chart(data).transform_filter(alt.datum.row == rows[0])
     layers = [
         once.mark_rule(strokeDash=[2, 3]).encode(x=alt.datum(0.9)),
         once.mark_rule(strokeDash=[6, 3]).encode(x=alt.datum(0.93)),
-        base.mark_point(filled=False, size=22, opacity=0.6).encode(alt.X("lowest:Q", scale=scale)),
+        base.mark_point(filled=False, size=34, strokeWidth=1).encode(
+            alt.X("lowest:Q", scale=scale)
+        ),
         base.mark_point(size=22, opacity=0.8).encode(x),
     ]
     panel = alt.layer(*layers).properties(width=155, height=15 * len(rows))
