@@ -15,6 +15,8 @@
   const READABLE = 0.72; // the scale below which a row of plots had better scroll
   const SMALLEST = 110; // pixels of a plot that is still worth looking at
 
+  const STRAIGHT = { axisX: { labelFlush: false } }; // the first and the last label stand under their ticks too
+
   const DARK = (() => {
     const ink = "#e6e9ee", muted = "#9aa4b1", grid = "#333b46";
     const text = { labelColor: ink, titleColor: ink };
@@ -114,7 +116,7 @@
   /* The spec for the present colours and width; null when it can't be made narrower by `spare` pixels. */
   const adapted = (chart, spare, slim) => {
     const legend = slim ? { legend: { orient: "bottom", columns: 1 } } : {};
-    const config = merged(merged(chart.spec.config || {}, legend), isDark() ? DARK : {});
+    const config = [legend, STRAIGHT, isDark() ? DARK : {}].reduce(merged, chart.spec.config || {});
     const own = slim ? withNarrowLegends(chart.spec) : chart.spec;
     const spec = { ...(isNarrow(chart) ? stacked(own) : own), config };
     return spare > 0 ? narrower(spec, spare, config.view?.continuousWidth ?? 300) : spec;

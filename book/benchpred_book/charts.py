@@ -1,12 +1,12 @@
-"""What the book's charts share: names, colours, and the three large charts of many methods."""
+"""What the book's charts share: names, colours and shapes, and the charts of many methods."""
 
 import json
-from itertools import cycle
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+import benchpred_utils as bp
 from benchpred_utils import methods
 from benchpred_utils.methods import METHODS
 
@@ -15,9 +15,10 @@ from .theme import INK, NEUTRAL, PALETTE, enable
 
 __all__ = [
     "BENCHMARK_LABELS",
-    "METHOD_COLORS",
+    "INTERVALS",
     "METHOD_FAMILIES",
     "METHOD_LABELS",
+    "METHOD_STYLES",
     "NEUTRAL",
     "PALETTE",
     "budget_curves",
@@ -32,20 +33,29 @@ __all__ = [
     "mean_dots",
     "method_dots",
     "method_scale",
+    "method_style",
+    "split_styles",
     "styles",
     "unit_axis",
     "unit_diagonal",
 ]
 
-# Methods that have the same colour in every chapter; others get a free one of the palette.
-METHOD_COLORS = {
-    "random_sampling": "#56B4E9",
-    "k_center_greedy": "#D55E00",
-    "random_sampling_learn": "#E69F00",
-    "aipw": "#CC79A7",
-    "aipw_cross_fitted": "#0072B2",
-    "sequential_stratification": "#009E73",
+# The colour and the shape of a method in every chart; nothing else has one of these colours. Okabe
+# and Ito's, without their black and their yellow, which vanish on a dark page and on a white one.
+METHOD_STYLES = {
+    "random_sampling": ("#56B4E9", "circle"),
+    "k_center_greedy": ("#D55E00", "square"),
+    "random_sampling_learn": ("#E69F00", "triangle-up"),
+    "aipw": ("#CC79A7", "triangle-down"),
+    "aipw_cross_fitted": ("#0072B2", "diamond"),
+    "sequential_stratification": ("#009E73", "cross"),
+    "anchor_points_weighted": ("#A0522D", "triangle-right"),
+    "gp_irt": ("#A0522D", "triangle-left"),
+    "mrmr_ridge": ("#A0522D", "triangle-up"),
+    "mrmr_kernel_ridge": ("#5C5C5C", "square"),
 }
+OTHER_STYLE = ("#5C5C5C", "circle")  # a method that no chart shows by its colour
+INTERVALS = {"t": PALETTE[1], "score": PALETTE[0], "betting": PALETTE[2]}
 BENCHMARK_LABELS = {
     "openbookqa": "OpenBookQA",
     "gsm8k": "GSM8K",
@@ -93,22 +103,42 @@ def family_scale() -> alt.Scale:
     return alt.Scale(domain=list(METHOD_FAMILIES), range=PALETTE[: len(METHOD_FAMILIES)])
 
 
-def method_scale(names) -> alt.Scale:
-    """The colour scale of the methods `names`, in their order; its domain are their labels."""
-    used = {METHOD_COLORS.get(name) for name in names}
-    free = cycle([color for color in PALETTE if color not in used] or PALETTE)
-    colors = [METHOD_COLORS.get(name) or next(free) for name in names]
-    return alt.Scale(domain=[label(name) for name in names], range=colors)
+def method_style(name) -> tuple[str, str]:
+    """The colour and the shape of a method: always the same, whatever else a chart shows."""
+    return METHOD_STYLES.get(name, OTHER_STYLE)
 
 
-def styles(names, columns=3):
+def method_scale(names, channel="color", others=()) -> alt.Scale:
+    """The scale of the colours or, by `channel` "shape", the shapes of methods, by their labels.
+
+    `others` are values of the same field that are no methods: grey, and squares.
+    """
+    place = ("color", "shape").index(channel)
+    plain = [(NEUTRAL, "square")[place]] * len(others)
+    marks = [method_style(name)[place] for name in names]
+    return alt.Scale(domain=[*map(label, names), *others], range=marks + plain)
+
+
+def styles(names, columns=3, others=(), legend=alt.Undefined):
     """Colour and shape of methods as channels of the field "how" (their labels), one legend."""
-    legend = alt.Legend(title=None, orient="top", columns=columns)
-    shapes = cycle(["circle", "square", "triangle-up", "cross", "diamond"])
-    shape = alt.Scale(domain=[label(name) for name in names], range=[next(shapes) for _ in names])
+    if legend is alt.Undefined:
+        legend = alt.Legend(title=None, orient="top", columns=columns)
     return {
-        "color": alt.Color("how:N", scale=method_scale(names), legend=legend),
-        "shape": alt.Shape("how:N", scale=shape, legend=legend),
+        name: channel("how:N", scale=method_scale(names, name, others), legend=legend)
+        for name, channel in (("color", alt.Color), ("shape", alt.Shape))
+    }
+
+
+def split_styles(names, labels=None):
+    """Colour and shape of splits as channels of the field "split", the same in every chart."""
+    places = [bp.SPLITS.index(name) for name in names]
+    legend = alt.Legend(title=None, orient="top")
+    domain, shapes = list(labels or names), ("circle", "square", "triangle-up")
+    color = alt.Scale(domain=domain, range=[PALETTE[place] for place in places])
+    shape = alt.Scale(domain=domain, range=[shapes[place] for place in places])
+    return {
+        "color": alt.Color("split:N", sort=domain, scale=color, legend=legend),
+        "shape": alt.Shape("split:N", sort=domain, scale=shape, legend=legend),
     }
 
 
@@ -167,7 +197,7 @@ def change_heat(table, mean=True, labels=BENCHMARK_LABELS, clip=2.0, alpha=0.05)
     y = alt.Y("row:N", title=None, scale=alt.Scale(domain=rows), axis=down)
     base = alt.Chart(_heat_data(cells, labels, alpha)).encode(x, y)
     layers = [_heat_cells(base, limit), *_heat_text(base, limit), _heat_families(rows)]
-    return alt.layer(*layers).properties(width=66 * len(columns), height=21 * len(rows))
+    return alt.layer(*layers).properties(width=66 * len(columns), height=17 * len(rows))
 
 
 def _columns(cells, labels):
@@ -211,17 +241,7 @@ def _heat_data(cells, labels, alpha):
 
 
 def _heat_cells(base, limit):
-    """The coloured cells; the legend's values lie even on the logarithmic scale."""
-    sign = f"abs(datum.value) < {0.9 * limit} ? '' : datum.value < 0 ? '≤ ' : '≥ '"
-    percent = "abs(datum.value) < 1e-9 ? '0' : format(100 * pow(2, datum.value) - 100, '+.0f')"
-    legend = alt.Legend(
-        title="change of the estimation gap against random sampling (%)",
-        titleLimit=400,
-        orient="bottom",
-        gradientLength=280,
-        values=list(np.linspace(-limit, limit, 5)),
-        labelExpr=f"({sign}) + ({percent})",
-    )
+    """The coloured cells; the numbers in them say what a colour means."""
     scale = alt.Scale(scheme="blueorange", domain=[-limit, limit], domainMid=0, clamp=True)
     tooltip = [
         alt.Tooltip("row:N", title="method"),
@@ -231,7 +251,7 @@ def _heat_cells(base, limit):
         alt.Tooltip("high:Q", title="to", format="+.1%"),
         alt.Tooltip("p_holm:Q", title="p (Holm)", format=".2g"),
     ]
-    color = alt.Color("log_ratio:Q", scale=scale, legend=legend)
+    color = alt.Color("log_ratio:Q", scale=scale, legend=None)
     return base.mark_rect(stroke="white", strokeWidth=1).encode(color=color, tooltip=tooltip)
 
 
@@ -310,7 +330,7 @@ def draw_in_rounds(draw, heads):
         drawn.mark_rule(strokeDash=[3, 3]).encode(y=y, y2="score:Q"),
         drawn.mark_point(size=70, opacity=1).encode(y="score:Q", tooltip=tooltip),
     ]
-    panel = alt.layer(*layers).properties(width=560, height=55)
+    panel = alt.layer(*layers).properties(width=560, height=34)
     return panel.facet(facet=alt.Facet("head:N", title=None), columns=1, spacing=6)
 
 
@@ -429,15 +449,15 @@ def budget_curves(table, shown, theory=None, scale=alt.Undefined, values=None):
     rest = base.transform_filter("datum.kind == 'rest'").mark_line(**thin).encode(detail="how:N")
     dashed = {"color": NEUTRAL, "strokeDash": [4, 4], "strokeWidth": 1.5}
     expected = base.transform_filter("datum.kind == 'theory'").mark_line(**dashed)
-    legend = alt.Legend(title=None, orient="top", columns=3, symbolType="stroke")
-    color = alt.Color("how:N", scale=method_scale(shown), legend=legend)
-    lines = base.transform_filter("datum.kind == 'shown'").encode(color=color)
+    style = styles(shown)
+    lines = base.transform_filter("datum.kind == 'shown'").encode(color=style["color"])
     bars = lines.mark_rule(clip=True).encode(y="gap_low:Q", y2="gap_high:Q")
-    many = lines.transform_filter("!datum.few").mark_point(size=30, opacity=1)
+    dots = lines.encode(shape=style["shape"])
+    many = dots.transform_filter("!datum.few").mark_point(size=30, opacity=1)
     hollow = {"filled": False, "fill": "white"}
-    few = lines.transform_filter("datum.few").mark_point(size=30, opacity=1, **hollow)
+    few = dots.transform_filter("datum.few").mark_point(size=30, opacity=1, **hollow)
     panel = alt.layer(rest, expected, lines.mark_line(), bars, many, few)
-    return _panels(panel.properties(width=172, height=190), data)
+    return _panels(panel.properties(width=172, height=165), data)
 
 
 def _curves_data(table, shown, theory):

@@ -151,7 +151,7 @@ def binomial(right, trials):
 
 
 def as_table(rows):
-    """The ledger as HTML: each claim with its rule, its numbers (and what for), its verdict."""
+    """The ledger as HTML: each claim and its verdict; its rule and its numbers in a fold."""
     shown = pd.DataFrame([_cells(row) for row in rows])
     with pd.option_context("display.max_colwidth", None):
         table = shown.to_html(escape=False, index=False, border=0, justify="left")
@@ -164,12 +164,14 @@ def _cells(row):
     page = row["chapter"].removeprefix("chapter-").replace("-", "_")
     link = f'<a href="{page}.html">{page.replace("_", " ")}</a>'
     lines = [*row["measured"].split("; "), f"({row['interval']})"]
-    claim = [f"<b>{html.escape(row['claim'])}</b>", f"if {html.escape(row['rule'])} ({link})"]
+    rule = _block([f"holds if {html.escape(row['rule'])} ({link})"], "flex: 1 1 16em")
+    numbers = _block(map(_typeset, lines), "flex: 1 1 16em")
+    both = f'<div style="display: flex; flex-wrap: wrap; gap: 0 1.5em">{rule}{numbers}</div>'
+    fold = f"<details><summary>rule and measurements</summary>{both}</details>"
     verdict = [f"<b>{row['verdict']}</b>", row["parts"]]
     return {
         "": f'<a href="#claim-{row["number"]:02d}">{row["number"]}</a>',
-        "claim, and when it holds": _block(claim),
-        "measured [95% interval] (for what)": _block(map(_typeset, lines), "min-width: 16em"),
+        "claim": _block([f"<b>{html.escape(row['claim'])}</b>", fold]),
         "verdict": _block(verdict),
     }
 

@@ -8,9 +8,9 @@ from .stored_charts import stored_output
 
 __all__ = ["NEUTRAL", "PALETTE", "enable", "theme"]
 
-# Okabe and Ito's colours, told apart under every kind of colour blindness; without their black and
-# their yellow, which vanish on a dark page and on a white one.
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+# The colours of all that is no method: splits, intervals, benchmarks, families. They are told apart
+# under every kind of colour blindness, and from the colours of the methods (charts.METHOD_STYLES).
+PALETTE = ["#6A55C9", "#B8295A", "#8EA619", "#158C8C", "#8A6420", "#B07CC9"]
 NEUTRAL = "#808080"  # reference lines and rules: seen on a white page and on a dark one
 INK = "#24292f"
 MUTED = "#59636e"

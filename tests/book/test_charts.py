@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from benchpred_book import charts, stored_charts
 from benchpred_book.averages import mean_changes
+from benchpred_book.build import pairs
+from benchpred_book.rivals import RIVALS
 from scipy import stats
 
 import benchpred_utils as bp
@@ -144,8 +146,68 @@ def test_the_renderer_is_chosen_by_the_environment(static):
 def test_every_method_has_a_colour_and_a_label():
     scale = charts.method_scale(list(bp.METHODS)).to_dict()
     assert len(set(scale["domain"])) == len(scale["domain"]) == len(scale["range"])
-    named = [charts.METHOD_COLORS[name] for name in bp.METHODS if name in charts.METHOD_COLORS]
-    assert len(set(named)) == len(named)
+    marks = list(charts.METHOD_STYLES.values())
+    assert len(set(marks)) == len(marks)
+
+
+# What charts call a form of a method, where it isn't the method's label.
+FORMS = {
+    "random sample": "random_sampling",
+    "AIPW, prediction fixed": "aipw",
+    "AIPW, prediction upside down": "aipw",
+    "AIPW, fitted on the core set": "aipw",
+    "in sample": "aipw",
+    "cross-fitted": "aipw_cross_fitted",
+    "chosen by k-center": "k_center_greedy",
+}
+METHOD_COLORS = {color for color, _ in charts.METHOD_STYLES.values()}
+
+
+def misused(spec, channel=""):
+    """The labels in the scales of a spec whose colour or shape isn't what the registry says."""
+    if isinstance(spec, list):
+        return [found for part in spec for found in misused(part, channel)]
+    if not isinstance(spec, dict):
+        return []
+    found = []
+    domain, marks = spec.get("domain"), spec.get("range")
+    if channel in ("color", "shape") and isinstance(domain, list) and isinstance(marks, list):
+        place = ("color", "shape").index(channel)
+        for text, mark in zip(domain, marks):
+            name = FORMS.get(text) or METHODS_BY_LABEL.get(text)
+            if name and mark != charts.method_style(name)[place]:
+                found.append(text)
+            if not name and channel == "color" and mark in METHOD_COLORS:
+                found.append(text)
+    for key, part in spec.items():
+        if key != "datasets" and key != "values":
+            found += misused(part, channel if key == "scale" else key)
+    return found
+
+
+METHODS_BY_LABEL = {row.label: name for name, row in {**RIVALS, **bp.METHODS}.items()}
+
+
+def stored_specs(name):
+    """The specs of the charts of a chapter, as they are stored."""
+    for cell in pairs.read_stored(name).cells:
+        for output in cell.get("outputs", []):
+            stored = output.get("metadata", {}).get(stored_charts.OUTPUT_KEY)
+            if stored:
+                yield stored["spec"]
+
+
+@pytest.mark.parametrize("chapter", pairs.chapter_names())
+def test_a_method_looks_the_same_in_every_chart_and_nothing_else_looks_like_it(chapter):
+    for spec in stored_specs(chapter):
+        assert misused(spec) == []
+
+
+def test_a_borrowed_colour_is_found():
+    """The negative control: a split in the colour of a method, a method in another's."""
+    blue, orange = (charts.method_style(m)[0] for m in ("aipw_cross_fitted", "k_center_greedy"))
+    scale = {"domain": ["interpolation", "AIPW"], "range": [blue, orange]}
+    assert misused({"encoding": {"color": {"scale": scale}}}) == ["interpolation", "AIPW"]
 
 
 def seen(color, matrix):
@@ -184,9 +246,13 @@ def lab(linear):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+OWN_COLORS = list(charts.METHOD_STYLES.values())[:6]  # the others are drawn by their shapes
+
+
 @pytest.mark.parametrize("sight", SIGHT)
-def test_the_palette_is_told_apart(sight):
-    colors = [lab(seen(color, np.array(SIGHT[sight]))) for color in charts.PALETTE]
+@pytest.mark.parametrize("palette", [charts.PALETTE, [color for color, _ in OWN_COLORS]])
+def test_the_palettes_are_told_apart(palette, sight):
+    colors = [lab(seen(color, np.array(SIGHT[sight]))) for color in palette]
     distances = [np.linalg.norm(a - b) for i, a in enumerate(colors) for b in colors[:i]]
     assert min(distances) > 15
 

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..charts import METHOD_COLORS, NEUTRAL, PALETTE
+from ..charts import NEUTRAL, PALETTE, method_style
 from ..simulation import PREDICTIONS
 
 BIN = 1.5  # points: the dots of a bin stand above each other
@@ -45,10 +45,10 @@ def all_core_sets(found, truth):
     )
     down = alt.Scale(domain=[len(names) - 0.4, -0.6], nice=False, zero=False)
     colors = [
-        METHOD_COLORS["random_sampling"],
+        method_style("random_sampling")[0],
         NEUTRAL,
-        *[METHOD_COLORS["aipw"]] * 3,
-        METHOD_COLORS["aipw_cross_fitted"],
+        *[method_style("aipw")[0]] * 3,
+        method_style("aipw_cross_fitted")[0],
     ]
     color = alt.Color("how:N", legend=None, scale=alt.Scale(domain=names, range=colors))
     every = alt.Chart(pd.concat(dots)).mark_circle(size=7, opacity=0.6)
@@ -59,13 +59,13 @@ def all_core_sets(found, truth):
         tooltip=["how", alt.Tooltip("estimate:Q", format=".1f")],
     )
     of_means = alt.Chart(pd.DataFrame(means)).encode(y="y:Q")
-    mark = of_means.mark_tick(color=PALETTE[1], thickness=3, size=26, orient="vertical")
+    mark = of_means.mark_tick(color=PALETTE[1], thickness=3, size=22, orient="vertical")
     mark = mark.encode(x="mean:Q", tooltip=["how", alt.Tooltip("mean:Q", format=".1f")])
     number = of_means.mark_text(align="right", fontSize=12)
     number = number.encode(x=alt.datum(164), text="text:N")
     return (every + _rules("x", truth) + mark + number).properties(
         width=430,
-        height=270,
+        height=222,
         description="Six rows of dots, an estimate for each of the 495 core sets. The random "
         "sample takes five values. The prediction alone is one point, eleven points too high. "
         "AIPW with a fixed prediction scatters less than the random sample, with the prediction "
@@ -85,15 +85,15 @@ def bias(table):
     side = np.where(table["g fitted"] == "in sample", 1.03, 0.97)  # the two side by side
     low, high = table["bias"] - table["half"], table["bias"] + table["half"]
     kinds = list(table["g fitted"].unique())
-    colors = [METHOD_COLORS["aipw"], METHOD_COLORS["aipw_cross_fitted"]]
+    colors, shapes = zip(*map(method_style, ("aipw", "aipw_cross_fitted")))
     sizes = alt.Axis(values=[10, 20, 40, 80, 160])
     log = alt.Scale(type="log", domain=[8, 200])
     color = alt.Color(
         "g fitted:N",
         legend=alt.Legend(title="prediction fitted", orient="top"),
-        scale=alt.Scale(domain=kinds, range=colors),
+        scale=alt.Scale(domain=kinds, range=[*colors]),
     )
-    shape = alt.Shape("g fitted:N", scale=alt.Scale(domain=kinds, range=["circle", "square"]))
+    shape = alt.Shape("g fitted:N", scale=alt.Scale(domain=kinds, range=[*shapes]))
     base = alt.Chart(table.assign(low=low, high=high, x=table["n"] * side)).encode(
         x=alt.X("x:Q", scale=log, axis=sizes, title="items in the core set, n"),
         color=color,
@@ -113,7 +113,7 @@ def bias(table):
 
 def multiplier(curves):
     """Relative variance by multiplier: columns prediction, multiplier, ratio."""
-    order = list(PREDICTIONS)
+    order = alt.Scale(domain=list(PREDICTIONS))
     legend = alt.Legend(orient="top", title="prediction")
     fields = ("multiplier", "ratio")
     numbers = [alt.Tooltip(f"{field}:Q", format=".2f") for field in fields]
@@ -123,8 +123,8 @@ def multiplier(curves):
     lines = lines.encode(
         x=alt.X("multiplier:Q", title="multiplier λ", axis=alt.Axis(tickCount=8)),
         y=alt.Y("ratio:Q", title=title, scale=ratios),
-        color=alt.Color("prediction:N", sort=order, legend=legend),
-        strokeDash=alt.StrokeDash("prediction:N", sort=order, legend=legend),
+        color=alt.Color("prediction:N", scale=order, legend=legend),
+        strokeDash=alt.StrokeDash("prediction:N", scale=order, legend=legend),
         tooltip=["prediction", *numbers],
     )
     return (lines + _rules("x", 0, 1)).properties(

@@ -23,7 +23,7 @@ def transfer(curves):
     shares = [alt.Tooltip(f"{who}:Q", format=".2f") for who in ("sources", "targets")]
     dots = base.mark_point(size=30).encode(tooltip=["benchmark", "split", *shares])
     diagonal = unit_diagonal(alt.Chart(curves), "benchmark")
-    panels = alt.layer(diagonal, lines, dots).properties(width=165, height=105)
+    panels = alt.layer(diagonal, lines, dots).properties(width=165, height=82)
     facet = alt.Facet("benchmark:N", title=None, sort=BENCHMARKS)
     return panels.facet(facet=facet, columns=3).properties(
         description="Six panels, one per benchmark. In interpolation the targets' line "
@@ -42,7 +42,7 @@ def matrix(sources, target, asked):
     models = [*names, "target"]
     places = {"item": np.tile(items, len(models)), "model": np.repeat(models, len(items))}
     kinds = alt.Scale(
-        domain=["right", "wrong", "not run"], range=[PALETTE[0], "#d5e3ee", "transparent"]
+        domain=["right", "wrong", "not run"], range=[PALETTE[0], "#dcd7f2", "transparent"]
     )
     bare = alt.Axis(labels=False, ticks=False, grid=False)
     table = pd.DataFrame(places | {"score": answers.ravel()})

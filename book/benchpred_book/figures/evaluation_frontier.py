@@ -75,10 +75,10 @@ def weights(table):
     weight, gain = "weight of the item", "gain of the targets"
     table = table.rename(columns={"weight": weight, "gain": gain})
     table = table.assign(share=0.1 + 0.2 * table["group"])
-    colors = {weight: charts.METHOD_COLORS["random_sampling_learn"], gain: charts.PALETTE[0]}
+    colors = {weight: charts.PALETTE[1], gain: charts.PALETTE[0]}
     lines = _lines(table, colors, ".2f", True, title="relative to the mean")
     one = alt.Chart(lines.data).mark_rule(**DASHED).encode(y=alt.datum(1))
-    return _six(alt.layer(one, lines).properties(width=165, height=130)).properties(
+    return _six(alt.layer(one, lines).properties(width=165, height=105)).properties(
         description="Six panels. The weight of an item is low where few sources are right, rises "
         "with their share, falls again for easy items on GSM8K and MATH, and stays below one or "
         "barely reaches it; the gain of the targets is largest where about three in ten or half "
@@ -99,10 +99,10 @@ def chosen(items):
         tables.append(pd.DataFrame(columns).groupby("group").sum().assign(benchmark=name))
     table = pd.concat(tables).reset_index()
     table["share"] = 0.05 + 0.1 * table["group"]
-    colors = {everything: charts.PALETTE[0], picked: charts.METHOD_COLORS["k_center_greedy"]}
+    colors = {everything: charts.PALETTE[0], picked: charts.method_style("k_center_greedy")[0]}
     percent = {"title": "share of items", "axis": alt.Axis(format="%")}
     lines = _lines(table, colors, ".0%", alt.OverlayMarkDef(size=25), **percent)
-    return _six(lines.properties(width=165, height=120)).properties(
+    return _six(lines.properties(width=165, height=100)).properties(
         description="Six panels. In each the chosen items form a hump between one third and a "
         "little over one half, whatever the distribution of all items: mostly easy items on "
         "OpenBookQA, mostly hard ones on MATH, spread on MMLU."
@@ -141,14 +141,13 @@ def change(means):
         data[f"ratio_{column}"] = (1 + data[column]).clip(lower=0.5)
     splits = [*means]
     ranked = means["extrapolation"]["change"].sort_values().index.map(NAMES)
-    colors = alt.Scale(domain=splits, range=charts.PALETTE[:3])
-    shapes = alt.Scale(domain=splits, range=["circle", "square", "triangle-up"])
+    style = charts.split_styles(splits)
     rows = alt.Axis(grid=True, labelLimit=220)
     fields = ["how", "split", "change", "ratio_change", "ratio_low", "ratio_high"]
     base = alt.Chart(data[fields]).encode(
         y=alt.Y("how:N", title=None, sort=[*ranked], axis=rows),
         yOffset=alt.YOffset("split:N", sort=splits),
-        color=alt.Color("split:N", sort=splits, legend=LEGEND, scale=colors),
+        color=style["color"],
     )
     title = "change of the estimation gap against random sampling"
     percent = "format(datum.value - 1, '+.0%')"
@@ -159,13 +158,13 @@ def change(means):
     )
     dots = base.mark_point(opacity=1, size=40).encode(
         x=alt.X("ratio_change:Q", title=title, axis=at, scale=ratio),
-        shape=alt.Shape("split:N", scale=shapes, legend=LEGEND),
+        shape=style["shape"],
         tooltip=["how", "split", _shown("change", "+.1%")],
     )
     zero = alt.Chart(pd.DataFrame({"x": [1]})).mark_rule(**DASHED).encode(x="x:Q")
     return (bars + dots + zero).properties(
         width=450,
-        height=400,
+        height=340,
         description="Dots with intervals, a row per method and three splits. In interpolation most "
         "methods lie left of zero; in extrapolation most lie far right of it, the chronological "
         "split between the two; both forms of AIPW, sequential stratification and imputation stay "

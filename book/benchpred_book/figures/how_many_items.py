@@ -45,10 +45,9 @@ def calculator():
     x = _items("n:Q", "items, n (log scale)", [10, 20, 50, 100, 200, 500, 1000, 2000, 5000])
     scale = alt.Scale(domain=[0, 16], nice=False)
     y = alt.Y("half:Q", title="half-width (points)", scale=scale)
-    colors = charts.method_scale(["random_sampling", bp.RECOMMENDED])
-    color = alt.Color("how:N", scale=colors, legend=None)
+    style = charts.styles(["random_sampling", bp.RECOMMENDED], legend=None)
     some = "datum.n % ceil(datum.n / 60) == 0 || datum.n == size"
-    lines = base.transform_filter(some).mark_line(clip=True).encode(x, y, color=color)
+    lines = base.transform_filter(some).mark_line(clip=True).encode(x, y, color=style["color"])
     needed = base.transform_filter("datum.half <= wanted")
     needed = needed.transform_aggregate(n="min(n)", groupby=["how"]).transform_calculate(
         half="wanted",
@@ -63,14 +62,14 @@ def calculator():
     for i in (0, 1):
         row = needed.transform_filter(f"datum.row == {i + 1}")
         dot = row.mark_point(size=90, opacity=1)
-        keys.append(dot.encode(x=key, y=alt.value(20 * i - 33), color=color))
+        keys.append(dot.encode(x=key, y=alt.value(20 * i - 33), **style))
         text = row.mark_text(align="right", fontSize=14, tooltip=False)
         said.append(text.encode(x=end, y=alt.value(20 * i - 32), text="say:N"))
-    layers = [level, lines, dots.encode(x, y, color=color), *keys, *said]
+    layers = [level, lines, dots.encode(x, y, **style), *keys, *said]
     chart = alt.layer(*layers, data=alt.sequence(8, 5001, as_="n"))
     return chart.add_params(*map(_slider, SLIDERS)).properties(
         width=520,
-        height=190,
+        height=166,
         description="Two falling curves of the half-width against the number of items, the "
         "recommended method below random sampling. With 1,000 items, accuracy 0.8 and 5 points "
         "wanted random sampling needs 199 items and sequential stratification 135. Four sliders "

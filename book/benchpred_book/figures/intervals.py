@@ -7,9 +7,9 @@ from scipy import stats
 
 from benchpred_utils.intervals import sample_interval, t_interval
 
-from ..charts import METHOD_COLORS, NEUTRAL, PALETTE, label
+from ..charts import INTERVALS, NEUTRAL, PALETTE, label, styles
 
-KINDS = {"Student": PALETTE[1], "score": PALETTE[0]}
+KINDS = {"Student": INTERVALS["t"], "score": INTERVALS["score"]}
 BUDGETS = range(10, 105, 5)
 
 
@@ -71,7 +71,7 @@ def coverage_sliders(by_items, n_items, accuracies):
         .add_params(items, accuracy)
         .properties(
             width=540,
-            height=215,
+            height=194,
             description="Coverage against accuracy for a chosen number of items. With 25 items "
             "Student's curve is near .95 at one half and falls in a saw-tooth far below .5 as the "
             "accuracy nears 1. The score curve stays above .93, and near accuracy 1 mostly above "
@@ -119,8 +119,9 @@ def teeth(coverages):
         tooltip=["kind", *numbers],
     )
     level = alt.Chart().mark_rule(strokeDash=[4, 4]).encode(y=alt.datum(0.95))
-    panel = alt.layer(curve, level, data=pd.concat(curves)).properties(width=255, height=210)
-    return panel.facet(column=alt.Column("size:N", title=None, sort=panels)).properties(
+    panel = alt.layer(curve, level, data=pd.concat(curves)).properties(width=250, height=210)
+    column = alt.Column("size:N", title=None, sort=panels)
+    return panel.facet(column=column, spacing=36).properties(
         description="Two panels of coverage against accuracies from .8 to 1, one for 25 and one "
         "for 450 of 500 items. Without the step the saw-teeth grow towards accuracy 1 and the "
         "deepest go below .90; with it all stay well above .90, and near accuracy 1 most of the "
@@ -142,23 +143,25 @@ def stored_coverage(cells, names):
     rows = list(dict.fromkeys(row))
     left = np.floor(20 * data["lowest"].min() - 0.2) / 20
     scale = alt.Scale(domain=[left, 1.0], nice=False, zero=False)
-    colors = alt.Scale(domain=labels, range=[METHOD_COLORS[method] for method in methods])
     ends = [alt.Tooltip(f"{end}:Q", format=".3f") for end in ("coverage", "lowest")]
     base = alt.Chart(data).encode(
         y=alt.Y("row:N", title=None, sort=rows, axis=alt.Axis(grid=True)),
-        color=alt.Color("how:N", legend=None, scale=colors),
+        **styles(methods, legend=None),
         tooltip=[alt.Tooltip("name", title="benchmark"), "row", *ends],
     )
-    x = alt.X("coverage:Q", title="coverage", scale=scale, axis=alt.Axis(format=".2f"))
+    x = alt.X("coverage:Q", title="coverage", scale=scale, axis=alt.Axis(format=".2f", tickCount=3))
     once = alt.Chart(data).transform_filter(alt.datum.row == rows[0])
     layers = [
         once.mark_rule(strokeDash=[2, 3]).encode(x=alt.datum(0.9)),
         once.mark_rule(strokeDash=[6, 3]).encode(x=alt.datum(0.93)),
-        base.mark_point(filled=False, size=22, opacity=0.6).encode(alt.X("lowest:Q", scale=scale)),
+        base.mark_point(filled=False, size=34, strokeWidth=1).encode(
+            alt.X("lowest:Q", scale=scale)
+        ),
         base.mark_point(size=22, opacity=0.8).encode(x),
     ]
-    panel = alt.layer(*layers).properties(width=165, height=15 * len(rows))
-    return panel.facet(column=alt.Column("how:N", title=None, sort=labels)).properties(
+    panel = alt.layer(*layers).properties(width=155, height=15 * len(rows))
+    column = alt.Column("how:N", title=None, sort=labels)
+    return panel.facet(column=column, spacing=32).properties(
         description="Three panels, one per method, with a row for each of the kinds of targets "
         "and numbers of items. Filled marks, the mean coverages of the six benchmarks, and hollow "
         "ones, their lowest targets, against rules at .90 and .93."

@@ -11,13 +11,6 @@ __all__ = ["claimed", "estimates", "heat", "pairs", "roles"]
 LEGEND = alt.Legend(title=None, orient="top", columns=3)
 DASHED = {"strokeDash": [4, 4], "color": charts.NEUTRAL}
 QUESTIONS = ("abstract_algebra", "mmlu_math", "mmlu_math_systems")
-SHAPES = {
-    "random_sampling": "circle",
-    "aipw_cross_fitted": "diamond",
-    "anchor_points_weighted": "cross",
-    "k_center_greedy": "square",
-    "random_sampling_learn": "triangle-up",
-}
 
 
 def pairs(every, methods):
@@ -33,7 +26,7 @@ def pairs(every, methods):
         x=alt.X("accuracy:Q", title="accuracy of the better added model", scale=accuracy),
         y=alt.Y("gap:Q", title="estimation gap (points)", scale=gap),
         tooltip=["how", _shown("accuracy", ".2f"), _shown("gap", ".1f")],
-        **_styles(methods, None),
+        **charts.styles(methods, legend=None),
     )
     by_method = alt.Column("how:N", title=None, sort=[charts.label(name) for name in methods])
     return (
@@ -120,7 +113,7 @@ def claimed(curves, methods, figures):
     """Relative error over budgets with the claimed `figures`; `curves` of `bp.summarise`."""
     columns = {"percent": "relative", "low": "relative_low", "high": "relative_high"}
     data = _named(curves.assign(**{to: 100 * curves[name] for to, name in columns.items()}))
-    styles = _styles(methods)
+    styles = charts.styles(methods)
     budgets = alt.Scale(type="log", domain=[4.5, 110], nice=False)
     at = alt.Axis(values=[5, 10, 20, 50, 100])
     base = alt.Chart(data[["how", "questions", "budget", *columns]]).encode(
@@ -159,7 +152,7 @@ def estimates(targets, methods):
         x=alt.X("truth:Q", title="accuracy of the target", scale=scale),
         y=alt.Y("estimate:Q", title="mean estimate", scale=scale),
         tooltip=["model", "how", _shown("truth", ".2f"), _shown("estimate", ".2f")],
-        **_styles(methods),
+        **charts.styles(methods),
     )
     panel = alt.layer(diagonal, dots).properties(width=255, height=240)
     return _by_questions(panel).properties(
@@ -181,15 +174,6 @@ def _named(table):
 def _by_questions(panel, **channels):
     column = alt.Column("questions:N", title=None, sort=_questions())
     return panel.facet(column=column, **channels)
-
-
-def _styles(methods, legend=LEGEND):
-    labels = [charts.label(name) for name in methods]
-    shapes = alt.Scale(domain=labels, range=[SHAPES[name] for name in methods])
-    return {
-        "color": alt.Color("how:N", scale=charts.method_scale(methods), legend=legend),
-        "shape": alt.Shape("how:N", scale=shapes, legend=legend),
-    }
 
 
 def _shown(column, number):

@@ -5,6 +5,7 @@ import altair as alt
 import benchpred_utils as bp
 
 from .. import likeness
+from ..charts import split_styles
 from ..theme import NEUTRAL, PALETTE
 
 __all__ = ["definitions", "errors", "warnings"]
@@ -29,13 +30,13 @@ def errors(table):
     log = alt.Scale(type="log", domain=[1, 42], nice=False)
     title = "error (points)"
     y = alt.Y("error:Q", title=title, scale=log, axis=alt.Axis(values=[2, 5, 10, 20, 40]))
-    splits = alt.Scale(domain=list(bp.SPLITS), range=PALETTE[:3])
+    style = split_styles(bp.SPLITS)
     base = (
         alt.Chart()
         .transform_filter("datum.definition == definition")
         .encode(
             x=alt.X("S:Q", title="similarity S", scale=alt.Scale(domain=[0, 1], nice=False)),
-            color=alt.Color("split:N", scale=splits, legend=TOP),
+            color=style["color"],
         )
     )
     tooltip = ["split", alt.Tooltip("S:Q", format=".2f"), alt.Tooltip("error:Q", format=".1f")]
@@ -44,9 +45,9 @@ def errors(table):
     lines = base.mark_line(strokeWidth=1.5, point=alt.OverlayMarkDef(size=22))
     lines = lines.encode(y=y, tooltip=tooltip)
     panel = alt.layer(_cut([4, 4], x=0.7), _cut([1, 3], y=5), bars, lines, data=table)
-    panel = panel.add_params(definition).properties(width=255, height=92)
+    panel = panel.add_params(definition).properties(width=255, height=68)
     facet = alt.Facet("method:N", title=None, sort=methods)
-    return panel.facet(facet=facet, columns=2, spacing=14).properties(
+    return panel.facet(facet=facet, columns=2, spacing={"row": 14, "column": 28}).properties(
         description="Four panels of error against similarity, a line per split. Random sampling "
         "is nearly flat and alike in all splits. The regression falls steeply and lies far higher "
         "in extrapolation. Cross-fitted AIPW and sequential stratification fall gently and stay "

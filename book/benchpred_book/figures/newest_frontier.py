@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..charts import METHOD_COLORS, NEUTRAL, PALETTE, interval_dots, label
+from ..charts import PALETTE, interval_dots, label, method_style, styles
 
 SOURCES = {
     "without_twins": "21 runs of 2025",
@@ -28,12 +28,10 @@ def costs(bill, design, n_items):
     `bill` has one row per model and method: model, method, solved, tasks, dollars, full.
     """
     methods = [design, "random_sampling"]
-    ways = [label(method) for method in methods] + [f"all {n_items} tasks"]
+    every_task = f"all {n_items} tasks"
     some = bill[bill["method"].isin(methods)]
     every = bill.drop_duplicates("model").assign(tasks=n_items, dollars=lambda table: table["full"])
-    shown = pd.concat([some.assign(how=some["method"].map(label)), every.assign(how=ways[2])])
-    colors = [*(METHOD_COLORS[method] for method in methods), NEUTRAL]
-    legend = alt.Legend(title=None, orient="top")
+    shown = pd.concat([some.assign(how=some["method"].map(label)), every.assign(how=every_task)])
     order = alt.EncodingSortField("dollars", op="max", order="descending")
     scale = alt.Scale(type="log", domain=[1, 600])
     ticks = alt.Axis(values=[1, 3, 10, 30, 100, 300])
@@ -45,13 +43,12 @@ def costs(bill, design, n_items):
     )
     line = base.mark_rule(opacity=0.5).encode(x="min(dollars):Q", x2="max(dollars):Q")
     dots = base.mark_point(opacity=1).encode(
-        color=alt.Color("how:N", scale=alt.Scale(domain=ways, range=colors), legend=legend),
-        shape=alt.Shape("how:N", scale=alt.Scale(domain=ways), legend=legend),
+        **styles(methods, others=[every_task]),
         tooltip=["model", "how", *numbers],
     )
     return (line + dots).properties(
         width=430,
-        height=230,
+        height=188,
         description="Dot plot, a row for each of twelve models, dollars on a logarithmic axis: "
         "for each model sequential stratification costs less than half of a random sample, and a "
         "random sample less than half of the full run; the models' full runs range from 24 to 377 "
@@ -116,6 +113,7 @@ def costly(tasks):
 def gains(table, method):
     """The ESS of a method, with low and high, in the order of BENCHMARKS."""
     names = list(BENCHMARKS.values())
+    color, shape = method_style(method)
     data = table[["ESS", "low", "high"]].assign(on=names).reset_index(drop=True)
     return interval_dots(
         data,
@@ -124,7 +122,8 @@ def gains(table, method):
         reference=1,
         x={"scale": alt.Scale(domain=[0, 4])},
         y=alt.Y("on:N", title=None, sort=names, axis=alt.Axis(labelLimit=200)),
-        color=alt.value(METHOD_COLORS[method]),
+        color=alt.value(color),
+        shape=alt.value(shape),
         tooltip=["on", alt.Tooltip("ESS:Q", format=".2f")],
     ).properties(
         width=380,

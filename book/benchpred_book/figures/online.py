@@ -4,10 +4,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..theme import NEUTRAL, PALETTE
+from ..charts import INTERVALS, NEUTRAL, PALETTE
 
 KINDS = ("t interval", "score interval", "betting")
-COLORS = [PALETTE[1], PALETTE[0], PALETTE[2]]
+COLORS = [INTERVALS[kind] for kind in ("t", "score", "betting")]
 
 
 def looks(ever, intervals, truth):
@@ -25,7 +25,7 @@ def looks(ever, intervals, truth):
     lines = alt.Chart(ever.reset_index()[::3]).mark_line().encode(x, share, color, tooltip=tooltip)
     left = alt.layer(lines, _level(0.05))
     right = _single_evaluation(intervals, truth, x, color)
-    size = {"width": 245, "height": 190}
+    size = {"width": 245, "height": 158}
     slider = alt.binding_range(min=1, max=len(intervals["betting"][0]), step=1, name="example")
     number = alt.param("number", value=1, bind=slider)
     both = alt.hconcat(left.properties(**size), right.properties(**size))

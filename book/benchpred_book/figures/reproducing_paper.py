@@ -101,11 +101,10 @@ def prices(each, mean):
     """The change by each fault (method) and split: benchmarks, and their means with low, high."""
     columns = ["method", "split", "benchmark", "change", "low", "high"]
     faults = list(each.method.unique())
-    legend = alt.Legend(title=None, orient="top")
-    split = alt.Color("split:N", scale=alt.Scale(domain=SPLITS, range=PALETTE[:2]), legend=legend)
+    style = charts.split_styles(SPLITS)
     base = alt.Chart(pd.concat([each, mean])[columns]).encode(
         y=alt.Y("method:N", title=None, sort=faults, axis=alt.Axis(labelLimit=260)),
-        color=split,
+        color=style["color"],
         yOffset=alt.YOffset("split:N", sort=SPLITS),
         tooltip=["method", "split", "benchmark", alt.Tooltip("change:Q", format="+.1%")],
     )

@@ -4,7 +4,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ..charts import BENCHMARK_LABELS, METHOD_LABELS, PALETTE, change_heat, interval_dots
+from ..charts import (
+    BENCHMARK_LABELS,
+    METHOD_LABELS,
+    PALETTE,
+    change_heat,
+    interval_dots,
+    method_style,
+)
 from ..rivals import RIVALS
 
 LABELS = BENCHMARK_LABELS | METHOD_LABELS
@@ -24,7 +31,7 @@ def effective_sizes(table, methods, description):
     table = table[table["method"].isin(methods)]
     data = _named(table, "ess")
     data["whose"] = np.where(table["method"].isin(RIVALS), "rivals", "this book")
-    whose = alt.Scale(domain=["this book", "rivals"], range=[PALETTE[2], PALETTE[1]])
+    whose = alt.Scale(domain=["this book", "rivals"], range=PALETTE[:2])
     rows = [LABELS[method] for method in methods]
     panel = interval_dots(
         data,
@@ -33,14 +40,15 @@ def effective_sizes(table, methods, description):
         reference=1,
         x={
             "scale": alt.Scale(type="log", domain=[0.06, 4], nice=False),
-            "axis": alt.Axis(values=[0.1, 0.5, 1, 2, 4]),
+            "axis": alt.Axis(values=[0.1, 0.3, 1, 3]),
         },
         y=alt.Y("how:N", sort=rows, title=None, axis=alt.Axis(grid=True, labelLimit=220)),
         color=alt.Color("whose:N", scale=whose, legend=alt.Legend(title=None, orient="top")),
         tooltip=["benchmark", "how", alt.Tooltip("ess:Q", format=".2f")],
-    ).properties(width=135, height=14 * len(rows))
+    ).properties(width=98, height=12 * len(rows))
     facet = alt.Facet("benchmark:N", title=None, sort=list(data["benchmark"].unique()))
-    return panel.facet(facet=facet, columns=3).properties(description=description)
+    panels = panel.facet(facet=facet, columns=4, spacing=14)
+    return panels.properties(description=description)
 
 
 def bias(table, methods):
@@ -51,8 +59,9 @@ def bias(table, methods):
         {"accuracy": 100 * table["truth"], "error": 100 * table["bias"], "how": how}
     )
     labels = [LABELS[method] for method in methods]
-    hues = alt.Scale(domain=labels, range=[PALETTE[2], PALETTE[1], PALETTE[3]])
     legend = alt.Legend(title=None, orient="top")
+    marks = zip(*map(method_style, methods))
+    hues, shapes = (alt.Scale(domain=labels, range=list(each)) for each in marks)
     accuracy = alt.Tooltip("accuracy:Q", format=".1f")
     zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(strokeDash=[4, 4]).encode(y="y:Q")
     points = (
@@ -62,7 +71,7 @@ def bias(table, methods):
             x=alt.X("accuracy:Q", title="true accuracy (%)", scale=alt.Scale(zero=False)),
             y=alt.Y("error:Q", title="mean error (points)"),
             color=alt.Color("how:N", scale=hues, legend=legend),
-            shape=alt.Shape("how:N", scale=alt.Scale(domain=labels), legend=legend),
+            shape=alt.Shape("how:N", scale=shapes, legend=legend),
             tooltip=["how", accuracy, alt.Tooltip("error:Q", format="+.1f")],
         )
     )

@@ -81,14 +81,15 @@ def learned(table, N):
     constant = 100 * table["rmse"] * np.sqrt(table["n"] / (1 - table["n"] / N))
     data = table.assign(constant=constant, how=table["method"].map(METHOD_LABELS))
     sizes = [int(n) for n in table["n"].unique()]
+    style = styles(list(table["method"].unique()))
     level = alt.Y("constant:Q", scale=alt.Scale(zero=False), title="√n × RMSE (points)")
     base = alt.Chart(data).encode(
         x=alt.X(**_log_axis("n:Q", "items, n", [18, 700], sizes)),
         y=level,
-        color=styles(list(table["method"].unique()))["color"],
+        color=style["color"],
     )
     points = base.mark_point(opacity=1).encode(
-        shape=alt.Shape("how:N", legend=None),
+        shape=style["shape"],
         tooltip=["how", "n", alt.Tooltip("constant:Q", format=".1f")],
     )
     return (base.mark_line() + points).properties(

@@ -14,7 +14,7 @@ __all__ = ["budget_change", "budgets", "change", "parts"]
 def change(changes):
     """The change of the estimation gap of every method on every benchmark."""
     return charts.change_heat(changes).properties(
-        height=336,
+        height=338,
         usermeta={"leastWidth": 462},
         description="Heat table, a row per method in five families, a column per benchmark and one "
         "for the mean. Most cells are blue, a smaller gap than that of random sampling; the rows "
@@ -98,4 +98,4 @@ def _part(table, column, title, rows, scale, named):
     )
     small = base.transform_filter("datum.label != 'mean'").mark_point(size=14, opacity=0.5)
     large = base.transform_filter("datum.label == 'mean'").mark_point(size=80, opacity=1)
-    return (small + large).properties(width=210, height=270)
+    return (small + large).properties(width=210, height=240)

@@ -6,6 +6,8 @@ import re
 import altair as alt
 import pandas as pd
 
+import benchpred_utils as bp
+
 from .. import charts
 
 METHODS = {
@@ -166,12 +168,10 @@ def ratios(means):
     scale = alt.Scale(type="log", domain=[0.5, 6], nice=False)
     axis = alt.Axis(values=[0.7, 1, 1.5, 2, 3, 4, 5], format="~g")
     options = {"title": "估计差距 ÷ 随机抽样的估计差距", "scale": scale, "axis": axis}
-    legend = alt.Legend(title=None, orient="top")
-    colors = alt.Scale(domain=[AMONG, FAR], range=charts.PALETTE[:2])
-    shapes = alt.Scale(domain=[AMONG, FAR], range=["circle", "square"])
+    style = charts.split_styles(bp.SPLITS[:2], [AMONG, FAR])
     base = alt.Chart(rows[["how", "split", "change", "low", "high"]]).encode(
         y=alt.Y("how:N", title=None, sort=order, axis=alt.Axis(grid=True, labelLimit=200)),
-        color=alt.Color("split:N", scale=colors, legend=legend),
+        color=style["color"],
         tooltip=[
             alt.Tooltip("how:N", title="方法"),
             alt.Tooltip("split:N", title="划分"),
@@ -180,7 +180,7 @@ def ratios(means):
     )
     bars = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", **options), x2="high:Q")
     dots = base.mark_point(size=55, opacity=1).encode(
-        x=alt.X("change:Q", **options), shape=alt.Shape("split:N", scale=shapes, legend=legend)
+        x=alt.X("change:Q", **options), shape=style["shape"]
     )
     one = alt.Chart(pd.DataFrame({"one": [1]})).mark_rule(strokeDash=[4, 4])
     one = one.encode(x=alt.X("one:Q", **options))
