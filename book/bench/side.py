@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from time import process_time
 
 import numpy as np
@@ -64,10 +65,10 @@ def experiments():
 
 def rest():
     """The fit of the working model, each time to a new array, and the import in a new process."""
-    try:
-        from benchpred_utils.forecast import working_model
-    except ImportError:  # where it was before
-        from benchpred_utils.adaptive import working_model
+    # Not by trying an import: an editable install would give the other side's module.
+    has_forecast = os.path.exists(os.path.join(os.path.dirname(bp.__file__), "forecast.py"))
+    place = "forecast" if has_forecast else "adaptive"  # where it was before
+    working_model = import_module(f"benchpred_utils.{place}").working_model
     for name in ("digits_zoo", "gsm8k"):
         try:
             scores = bp.load_scores(name)
