@@ -147,7 +147,8 @@ def _cells(header=(), *lines):
     if not found:
         raise ValueError(f"it is empty, or has a header and no rows; {CUT_OFF}")
     plain = [name.strip().lower() for name in names]
-    if SCORE.fullmatch(plain[-1]) and {"model", "item", ""}.isdisjoint(plain):
+    known = {ALIASES.get(name, name) for name in plain}
+    if SCORE.fullmatch(plain[-1]) and known.isdisjoint(("model", "item", "")):
         raise ValueError(
             f"row 1, {printable(', '.join(names))}, ends with a score: is the header missing? Put "
             "one before it, say model, item, score; if it is the header, call its first column "
@@ -156,7 +157,7 @@ def _cells(header=(), *lines):
     again = names[names.duplicated()]
     if len(again):
         raise ValueError(f"row 1: the column {printable(again[0])!r} comes twice")
-    if {"score", "item"} <= {ALIASES.get(name, name) for name in plain}:
+    if {"score", "item"} <= known:
         return found
     first = [SCORE.fullmatch(str(row[names[0]])) for row in found.values()]
     if all(first) and {"model", "item"}.isdisjoint(plain):

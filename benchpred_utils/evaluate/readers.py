@@ -41,7 +41,7 @@ def read_scores(path, missing="error") -> Scores:
 def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
     """The Scores in sample logs of lm-evaluation-harness, or folders of them.
 
-    A model is named by the results of the same time, or by the folder, an item "task:doc_id";
+    A model is named by the results beside its log, or by the log's folder, an item "task:doc_id";
     ``paths={name: path or paths}`` gives other names.  Repeats, a list in one line or logs of
     several runs, are averaged; tasks are domains.
     Otherwise as `read_any`.
@@ -52,8 +52,8 @@ def read_lm_eval(paths, metric=None, filter=None, missing="error") -> Scores:
 def read_helm(folders, metric=None, missing="error") -> Scores:
     """The Scores in run folders of HELM, or folders that hold some.
 
-    Read are run_spec.json, per_instance_stats.json, or else display_predictions.json, and
-    instances.json if there.
+    Read are per_instance_stats.json, or else display_predictions.json, and run_spec.json (without
+    it the folders name run and model) and instances.json if there.
     An item is "run/instance", the run's name without its model; trials are averaged; perturbed
     instances are left out; runs are domains.
     Otherwise as `read_any`.

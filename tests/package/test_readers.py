@@ -497,3 +497,11 @@ def test_estimators_with_scores_between(graded, estimator, rng):
     )
     assert abs(value.mean() - target.mean()) < 3.5 * value.std(ddof=1) / 20
     assert ((lower <= target.mean()) & (target.mean() <= upper)).mean() >= 0.9
+
+
+@pytest.mark.parametrize("first", ["model", "Model_Name", "model_id", "item", "question_id", ""])
+def test_a_table_whose_last_column_is_called_1_has_a_header(tmp_path, first):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{first},0,1\na,1,0\nb,0,1\n")
+    scores = read_scores(path)
+    assert sorted(scores.accuracy) == [0.5, 0.5]
