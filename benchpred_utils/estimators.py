@@ -284,5 +284,7 @@ def _with_interval(value, residual, observed, n_items, df=None):
     if n < 2:
         return Estimate(value)  # one item says nothing of the variance
     variance = (1 - n / n_items) / n * residual.var(axis=-1)  # divisor n, as in mean (1 - mean)
-    ends = sample_interval(value, variance, observed.mean(axis=-1), n, n_items, df or n - 1)
+    scores = (None, None) if residual is observed else (observed, residual)
+    mean = observed.mean(axis=-1)
+    ends = sample_interval(value, variance, mean, n, n_items, df or n - 1, *scores)
     return Estimate(value, *ends)

@@ -57,7 +57,8 @@ def part_estimates(c, g, q, items, s):
     alike; and at least half of what g says, the sum of c^2 g (1 - g)(1/q - 1).
     """
     weight = c[:, items] / q[items]
-    e = weight * (s - g[items])
+    residual = s - g[items]
+    e = weight * residual
     value = c @ g + e.sum(axis=1)
     e = e - e.mean(axis=1, keepdims=True)
     free = 1 - 1 / len(s)  # the share of the degrees of freedom that the mean leaves
@@ -71,7 +72,10 @@ def part_estimates(c, g, q, items, s):
         ends = 0.0, 1.0
         if n:
             mean = weight[k] @ s / weight[k].sum()
-            ends = sample_interval(its_value, variance[k], mean, n, n_items, max(n * free, 1))
+            its = weight[k] > 0
+            ends = sample_interval(
+                its_value, variance[k], mean, n, n_items, max(n * free, 1), s[its], residual[its]
+            )
         found.append(PartEstimate(*map(float, (its_value, *ends)), n, n_items))
     return found
 

@@ -212,6 +212,30 @@ def made_up(name):
     return source, Scores(values, models=list(targets), items=source.items, name=name)
 
 
+def near_copies(name, sources=20):
+    """Sources that are all one model, and targets that are it but for a few of 120 items.
+
+    The model is the middle one of the sources of `few_items`. A target differs from it in 3, 5 or
+    10 items: any, or only those that it has wrong, or only those that it has right. So few are
+    seen to differ that the forecasts look surer than they are.
+    """
+    weaker, _ = few_items(name)
+    copied = weaker.values[np.argsort(weaker.accuracy, kind="stable")[weaker.n_models // 2]]
+    ways = {"any": copied >= 0, "wrong": copied < 0.5, "right": copied >= 0.5}
+    rng = np.random.default_rng(0)
+    targets = {}
+    for way, can_differ in ways.items():
+        for count in (3, 5, 10):
+            items = rng.choice(np.flatnonzero(can_differ), count, replace=False)
+            row = copied.copy()
+            row[items] = 1 - row[items]
+            targets[f"{count} of {way}"] = row
+    copies = np.repeat(copied[None], sources, axis=0)
+    source = Scores(copies, items=weaker.items, name=name)
+    values = np.stack(list(targets.values()))
+    return source, Scores(values, models=list(targets), items=weaker.items, name=name)
+
+
 def domain(name, part):
     """One sub-domain of a benchmark as a benchmark of its own."""
     scores = data.load_scores(name)
@@ -325,6 +349,7 @@ COVERED = {
     "made_up": (made_up, (25, 50, 100)),
     "few_items": (few_items, (15, 30, 60, 90, 108)),
     "graded": (graded, (15, 30, 60)),
+    "near_copies": (near_copies, (15, 30, 60)),
 }
 SETTINGS |= {
     (name, kind): partial(make, name)

@@ -162,14 +162,40 @@ def test_a_row_of_equal_scores_has_the_interval_of_that_score(rng):
 
 
 def test_the_variance_is_at_least_what_is_given(rng):
+    """More than a plain mean's, here, so that nothing is lacking."""
     s = (rng.random((4, 30)) < 0.5).astype(float)
     mean = s.mean(axis=1)
     q = np.full_like(s, 0.1)
-    found = intervals.stratified_interval(mean, s, s, q, 300, 0.004)
-    expected = intervals.sample_interval(mean, 0 * mean + 0.004, mean, 30, 300, 28)
+    found = intervals.stratified_interval(mean, s, s, q, 300, 0.012)
+    expected = intervals.sample_interval(mean, 0 * mean + 0.012, mean, 30, 300, 28)
     assert np.stack(found) == pytest.approx(np.stack(expected))
-    lower, upper = intervals.stratified_interval(mean, s, s, q, 300, 0.002)
+    lower, upper = intervals.stratified_interval(mean, s, s, q, 300, 0.009)
     assert (upper - lower < found[1] - found[0]).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])  # of the scores, about a half
+@pytest.mark.parametrize("failed", [0, 1, 4, 20])
+def test_few_failed_forecasts_tell_no_variance(failed, scale):
+    """k gets 1/(1 + x)^1.5 of what it lacks of a plain mean's of such scores, with x failed."""
+    s = 0.5 + scale * (np.arange(50) % 2 - 0.5)
+    residual = np.zeros((1, 50))
+    residual[0, :failed] = scale
+    half, variance, plain = np.array([0.5]), np.array([0.0005]), (1 - 50 / 500) / 50
+    found = intervals.sample_interval(half, variance, half, 50, 500, 49, s[None], residual)
+    lacking = plain * s.var() - variance
+    raised = variance + lacking / (1 + failed) ** 1.5
+    expected = intervals.score_interval(half, raised, half, plain, 49)
+    assert np.stack(found) == pytest.approx(np.stack(expected))
+
+
+def test_equal_graded_scores_leave_the_variance_unknown_whatever_was_forecast(rng):
+    s = np.full((3, 30), 0.4)
+    q = rng.uniform(0.05, 0.2, s.shape)
+    ends = intervals.stratified_interval(
+        np.full(3, 0.5), s, s + rng.normal(0, 0.1, s.shape), q, 300
+    )
+    plain = intervals.sample_interval(s[:, 0], np.zeros(3), s[:, 0], 30, 300, 28)
+    assert np.stack(ends) == pytest.approx(np.stack(plain))
 
 
 def test_at_97_of_100_right_student_s_interval_fails():
@@ -255,6 +281,37 @@ def test_graded_scores_are_covered(method, rng):
         widths.append((e.upper - e.lower).mean())
     assert 0.935 < np.mean(hits) < 0.985
     assert np.mean(widths) < 0.6 * np.diff(score(np.array([0.85]), 25, 400), axis=0)[0, 0]
+
+
+def near_copy(rng, differ, n_items):
+    """Twenty sources that are one model, and a target (1, N) that is wrong where it should not be.
+
+    It is that model, but for so many of the items that it has right.
+    """
+    copied = (np.arange(n_items) % 4 > 0).astype(float)
+    target = copied.copy()
+    target[rng.choice(np.flatnonzero(copied), differ, replace=False)] = 0
+    return np.repeat(copied[None], 20, axis=0), target[None]
+
+
+@pytest.mark.parametrize("n, n_items", [(20, 60), (50, 200), (60, 120)])
+@pytest.mark.parametrize("differ", [3, 5, 10])
+def test_near_copies_of_all_sources_are_covered(n, n_items, differ, rng):
+    source, target = near_copy(rng, differ, n_items)
+    core = uniform_core_sets(n_items, n, 2_000, rng)
+    e = estimators.aipw_cross_fitted(source, core, observe(target, core))
+    assert ((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean() > 0.92
+
+
+def test_negative_control_without_the_count_of_failed_forecasts_they_are_not(monkeypatch, rng):
+    without = intervals.sample_interval
+    monkeypatch.setattr(
+        estimators, "sample_interval", lambda *others: without(*others[:6], None, None)
+    )
+    source, target = near_copy(rng, 3, 200)
+    core = uniform_core_sets(200, 50, 2_000, rng)
+    e = estimators.aipw_cross_fitted(source, core, observe(target, core))
+    assert ((e.lower <= target.mean()) & (target.mean() <= e.upper)).mean() < 0.8
 
 
 def test_the_student_interval_covers_a_normal_mean(rng):

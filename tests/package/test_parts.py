@@ -92,6 +92,20 @@ def test_the_variance_of_a_uniform_draw_is_that_of_the_difference_estimator(rng)
     np.testing.assert_allclose(task[:3], [target[items].mean(), *found])
 
 
+def test_a_sure_forecast_that_is_wrong_on_a_few_items_is_covered(rng):
+    """Of a task of 100 items, 30 of them drawn, four are wrong where g is .99."""
+    target = (np.arange(100) % 4 > 0) * 1.0
+    g = 0.98 * target + 0.01
+    target[[1, 30, 50, 70]] = 0
+    c = shares(np.zeros(100, dtype=int))
+    held = []
+    for _ in range(1_000):
+        items = rng.choice(100, 30, replace=False)
+        task = part_estimates(c, g, np.full(100, 0.3), items, target[items])[0]
+        held.append(task.lower <= target.mean() <= task.upper)
+    assert np.mean(held) > 0.93
+
+
 # --- in a session ---
 
 

@@ -315,6 +315,19 @@ def test_a_twin_that_differs_in_one_item_is_covered(n, monkeypatch):
     assert ((estimate.lower <= truth) & (truth <= estimate.upper)).mean() > 0.95
 
 
+@pytest.mark.parametrize("n, differ", [(20, 5), (50, 5), (50, 10), (90, 10)])
+def test_a_near_copy_of_all_sources_is_covered(n, differ, rng):
+    """It is wrong on a few of the items that they all have right: few are seen."""
+    copied = (np.arange(180) % 4 > 0).astype(float)
+    target = copied.copy()
+    target[rng.choice(np.flatnonzero(copied), differ, replace=False)] = 0
+    uniform = rng.random((1_000, 180 + 2 * n))
+    design = begun(np.repeat(copied[None], 20, axis=0), uniform, n)
+    estimate = finished(design, np.broadcast_to(target, (1_000, 180))).estimate()
+    held = (estimate.lower <= target.mean()) & (target.mean() <= estimate.upper)
+    assert held.mean() > 0.92
+
+
 RATIOS = [("nothing", 4_000, 0.93, 1.08), ("some", 1_500, 0.6, 0.97), ("much", 1_500, 0.2, 0.6)]
 
 
