@@ -16,6 +16,7 @@ from ..methods import METHODS, RECOMMENDED
 from . import report
 from .advice import missing_note, recommend
 from .compare import compare_models, in_any_order, rank_models, smallest_difference
+from .files import printable
 from .readers import among, per_task, read_any, read_results
 from .session import ROUNDS, EvaluationSession, one_round, write_text
 
@@ -83,7 +84,7 @@ def items(args):
             words.append(f"wrote {path}: {len(names)} to run")
     session.save(args.session)
     state = f"{len(session.results)} items recorded, {len(session.next_items())} to run next"
-    print(f"{args.session}, sources {session.source!r}: {state}", file=sys.stderr)
+    _say(f"{args.session}, sources {session.source!r}: {state}")
     return {"items": names, "done": session.done}, "\n".join(words or names)
 
 
@@ -429,8 +430,14 @@ def _form(value):
     return {"metavar": value, "type": TYPES.get(value, str), "nargs": MANY.get(value)}
 
 
+def _say(words, file=None):
+    """Print, on standard error or elsewhere, without control characters of names from files."""
+    lines = [printable(line, np.inf) for line in words.split("\n")]
+    print("\n".join(lines), file=file or sys.stderr, flush=True)
+
+
 def _print_warning(message, *place):
-    print(f"warning: {message}", file=sys.stderr)
+    _say(f"warning: {message}")
 
 
 FAULTS = ValueError, TypeError, OSError, ImportError, OverflowError, RecursionError, DataUnavailable
@@ -444,13 +451,13 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _print_warning
         try:
             content, words = args.run(args)
-            print(report.as_json(content) if args.json else words, flush=True)
+            _say(report.as_json(content) if args.json else words, sys.stdout)
         except BrokenPipeError:  # its reader, such as `head`, has seen enough
             sys.stdout = sys.stderr = None  # what is still to be written is for nobody
         except argparse.ArgumentError as error:
             parser.error(str(error))
         except FAULTS as error:
-            print(f"error: {error}", file=sys.stderr)
+            _say(f"error: {error}")
             return 1
         except KeyboardInterrupt:
             print("stopped: what was recorded is kept; the same command goes on", file=sys.stderr)

@@ -707,3 +707,21 @@ def test_a_reader_that_goes_early_is_no_error(run, tables, ends):
     if ends == "stdout":
         assert done.stderr.decode().startswith("s.json, sources") and done.stderr.count(b"\n") == 1
     assert run("items --session s.json")[0] == 0
+
+
+def test_no_name_can_write_to_the_terminal(run, tables):
+    """Of an item, a task, a file or a session: control characters are escaped."""
+    clear = "\x1b[2J"
+    frame = pd.read_csv("sources.csv").set_index("model")
+    frame.columns = [f"{place}{clear}" for place in range(60)]
+    rows = frame.stack().rename_axis(["model", "item"]).rename("score").reset_index()
+    rows["domain"] = np.where(rows["item"] < "3", "a", clear)
+    rows.to_csv("long.csv", index=False)
+    for line, shown in (
+        ("check long.csv", "domains: \\x1b[2J, a"),
+        ("items long.csv --budget 10 --session s.json", "\\x1b[2J\n"),
+        (f"items long.csv --budget 10 --session {clear}.json", "\\x1b[2J.json, sources"),
+        (f"check {clear}.csv", "error: \\x1b[2J.csv"),
+    ):
+        _, *said = run(line)
+        assert clear not in "".join(said) and shown in "".join(said)
