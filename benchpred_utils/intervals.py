@@ -58,9 +58,11 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
     1% to 9% on average over the accuracies for n of 25 or more.
 
     Forecasts that are sure and nearly all right tell no variance either: with x of those seen
-    failed, the sum of residual^2, k gets at least 1/(1 + x)^1.5 of what it lacks. `observed` and
-    `residual`, s and s - g, have one more axis, of the items. For graded scores that sum and what
-    is lacking are taken by the share of mean (1 - mean) that the variance of the scores is.
+    failed, k gets at least 1/(1 + x)^(4/3) of what it lacks. x is the sum of residual^2, divided by
+    their size, sum residual^4 / sum residual^2, from 1/4 (of an even chance) to 1 (of a sure
+    forecast). `observed` and `residual`, s and s - g, have one more axis, of the items. For graded
+    scores squares and what is lacking are taken by the share of mean (1 - mean) that the variance
+    of the scores is.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n
@@ -75,8 +77,11 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
         m = xp.mean(observed, axis=-1)
         share = xp.mean((observed - m[..., None]) ** 2, axis=-1) / (m * (1 - m) + 1e-12)
         known = known & (share > 1e-9)  # not where all scores are equal, though the g are not
-        failed = xp.sum(residual**2, axis=-1) / (share + 1e-12)
-        added = xp.maximum(added, lacking(share) / (1 + failed) ** 1.5)
+        square = residual**2 / (share[..., None] + 1e-12)
+        total = xp.sum(square, axis=-1)
+        size = xp.sum(square**2, axis=-1) / (total + 1e-12)
+        failed = total / xp.clip(size, 0.25, None)
+        added = xp.maximum(added, lacking(share) / (1 + failed) ** (4 / 3))
     variance = variance + xp.where(known, added, lacking(1.0))
     edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
     step = xp.clip(0.5 / n - edge / 20, 0.0, None) / max(plain, 1e-12)
