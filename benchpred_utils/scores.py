@@ -125,18 +125,23 @@ def _positions(what, chosen, length, least):
 
 
 def _matrix(values):
-    try:
-        if np.iscomplexobj(values):
-            raise TypeError("complex scores have no order")
-        values = np.ma.asarray(values, dtype=float).filled(np.nan)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"values must be a matrix of numbers, models x items: {error}") from None
+    values = _numbers("values", values)
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
         raise ValueError(
             f"values must have two dimensions, models x items, at least 1 x 2 of them, "
             f"but their shape is {values.shape}"
         )
     return values
+
+
+def _numbers(field, values):
+    """A matrix of floats, with NaN for what is masked."""
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers have no order")
+        return np.ma.asarray(values, dtype=float).filled(np.nan)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{field} must be a matrix of numbers, models x items: {error}") from None
 
 
 def _check(values, models, items):
@@ -164,13 +169,19 @@ def _names(what, names, length):
     if names is None:
         return [f"{what}-{i:0{len(str(length - 1))}d}" for i in range(length)]
     field = f"{what}s"
+    names = [names] if isinstance(names, (str, int)) else names
     names = _labels(field, list(map(str, names)), range(length), field)
-    twice = np.unique(names[pd.Series(names).duplicated()])
+    _check_unique(field, names)
+    return names
+
+
+def _check_unique(field, names):
+    names = pd.Index(names)
+    twice = names[names.duplicated()].unique()
     if len(twice):
         raise ValueError(
             f"{field} must be unique, but {len(twice)} names occur more than once: {_some(twice)}"
         )
-    return names
 
 
 def _labels(field, labels, names, of):
@@ -186,6 +197,7 @@ def _labels(field, labels, names, of):
                 f"{_some(lacking)}; give a list where the order says whose they are"
             )
         labels = labels.loc[list(names)]
+        _check_unique(f"the names in {field}", labels.index)
     labels = np.asarray(labels)
     if labels.shape != (len(names),):
         raise ValueError(
@@ -200,6 +212,8 @@ def _dates(dates, models):
         return None
     if dates.dtype.kind not in "iuf":  # not ranks: dates, or text in ISO format
         try:
+            if dates.dtype.kind in "bc":
+                raise TypeError(f"{dates[0]} is neither")
             dates = dates.astype("datetime64[D]")
         except (TypeError, ValueError) as error:
             raise ValueError(f"dates must be ranks or ISO dates (2024-05-13): {error}") from None
@@ -214,8 +228,11 @@ def _costs(costs, models, items):
     if costs is None:
         return None
     if isinstance(costs, pd.DataFrame):
-        costs = costs.rename(index=str, columns=str).reindex(index=models, columns=items)
-    costs = np.asarray(costs, dtype=float)
+        costs = costs.rename(index=str, columns=str)
+        for of, names in zip(("models", "items"), costs.axes):
+            _check_unique(f"the {of} in costs", names)
+        costs = costs.reindex(index=models, columns=items)
+    costs = _numbers("costs", costs)
     if costs.shape != (len(models), len(items)):
         raise ValueError(f"costs must be models x items, but their shape is {costs.shape}")
     wrong = np.argwhere(~((costs >= 0) & (costs < np.inf)))

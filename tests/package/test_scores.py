@@ -36,9 +36,13 @@ def bad(value):
         (dict(values=OK, models=["a", "a"]), "models must be unique.*: a"),
         (dict(values=OK, items=["x", "y", "x"]), "items must be unique.*: x"),
         (dict(values=OK, models=["a"]), "models must be one label for each of the 2"),
+        (dict(values=OK, models="ab"), r"models must be one label for each of the 2.*\(1,\)"),
+        (dict(values=OK, items=3), r"items must be one label for each of the 3 items.*\(1,\)"),
         (dict(values=OK, domains=["x"]), "domains must be one label for each of the 3 items"),
         (dict(values=OK, dates=["2024-01-01"]), "dates must be one label for each of the 2 models"),
         (dict(values=OK, dates=["2024-01-01", "soon"]), "dates must be ranks or ISO dates"),
+        (dict(values=OK, dates=[True, False]), "dates must be ranks or ISO dates.*True is neither"),
+        (dict(values=OK, dates=[1j, 2]), "dates must be ranks or ISO dates.*1j is neither"),
         (
             dict(values=OK, dates=[1.0, np.nan], models=["a", "b"]),
             "models without a date: b",
@@ -136,7 +140,10 @@ def test_a_series_is_taken_by_its_index():
             dict(dates=pd.Series({"a": 1})),
             "dates is a Series without 1 of the models in its index: b; give",
         ),
-        (dict(dates=pd.Series([1, 2, 3], ["a", "b", "a"])), "one label for each of the 2 models"),
+        (
+            dict(dates=pd.Series([1, 2, 3], ["a", "b", "a"])),
+            "names in dates must be unique.*: a",
+        ),
     ],
 )
 def test_a_series_of_other_names_is_refused(labels, message):
@@ -199,11 +206,31 @@ def test_costs_go_with_their_scores():
         (np.ones((3, 2)), r"costs must be models x items, but their shape is \(3, 2\)"),
         (np.array([[1, 2, -3], [1, 1, 1]]), "1 costs .*model model-0, item item-2 .value -3"),
         (np.array([[1, 2, 3], [1, np.nan, np.inf]]), "2 costs .*model model-1, item item-1"),
+        (
+            np.ma.masked_equal([[1, 2, 3], [1, 9, 1]], 9),
+            "1 costs are missing.*item item-1",
+        ),
         (pd.DataFrame(np.ones((2, 3)), ["model-0", "other"]), "3 costs are missing"),
+        (
+            pd.DataFrame(np.ones((3, 3)), ["model-0", "model-1", "model-0"]),
+            "the models in costs must be unique, .*: model-0",
+        ),
+        (
+            pd.DataFrame(np.ones((2, 4)), ["model-0", "model-1"]),
+            "the items in costs must be unique, .*: item-0",
+        ),
     ],
 )
 def test_wrong_costs_are_refused_with_their_culprit(costs, message):
     if isinstance(costs, pd.DataFrame):
-        costs.columns = ["item-0", "item-1", "item-2"]
+        costs.columns = ["item-0", "item-1", "item-2", "item-0"][: costs.shape[1]]
     with pytest.raises(ValueError, match=message):
+        Scores(OK, costs=costs)
+
+
+@pytest.mark.parametrize(
+    "costs", ["cheap", [["a", 1, 2], [1, 2, 3]], [[1], [1, 2]], [[1j] * 3] * 2]
+)
+def test_costs_that_are_no_numbers_are_refused(costs):
+    with pytest.raises(TypeError, match="costs must be a matrix of numbers"):
         Scores(OK, costs=costs)
