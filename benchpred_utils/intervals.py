@@ -74,8 +74,7 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
     known = variance > 1e-15
     added = lacking(1.0) / (1 + n * xp.minimum(mean, 1 - mean)) ** 2
     if residual is not None:
-        m = xp.mean(observed, axis=-1)
-        share = xp.mean((observed - m[..., None]) ** 2, axis=-1) / (m * (1 - m) + 1e-12)
+        share = variance_share(observed)
         known = known & (share > 1e-9)  # not where all scores are equal, though the g are not
         square = residual**2 / (share[..., None] + 1e-12)
         total = xp.sum(square, axis=-1)
@@ -86,6 +85,12 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
     edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
     step = xp.clip(0.5 / n - edge / 20, 0.0, None) / max(plain, 1e-12)
     return score_interval(value, variance, mean, plain, df, step=step)
+
+
+def variance_share(s):
+    """The variance of scores s (..., n) as a share (...,) of mean (1 - mean): 1 for 0/1 scores."""
+    mean = s.mean(axis=-1)
+    return s.var(axis=-1) / (mean * (1 - mean) + 1e-12)
 
 
 def cell_variance(e, q, n_items):

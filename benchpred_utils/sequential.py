@@ -10,7 +10,7 @@ import numpy as np
 from .designs import checked_budget
 from .estimators import Estimate
 from .forecast import Forecast
-from .intervals import sample_interval, stratified_interval
+from .intervals import sample_interval, stratified_interval, variance_share
 
 
 class Kept:
@@ -200,8 +200,7 @@ class SequentialStratification(Rounds):
         cell, g, q = (np.take_along_axis(x, self.items, 1) for x in (self.cell, self.g, self.q))
         e = (s - g) / q
         value = (self.g.sum(axis=1) + e.sum(axis=1)) / n_items
-        mean = s.mean(axis=1)
-        share = s.var(axis=1) / (mean * (1 - mean) + 1e-12) / n_items**2
+        share = variance_share(s) / n_items**2
         if self.one_each:
             least = share * (self.g * (1 - self.g) * (1 / self.q - 1)).sum(axis=1) / 2
             return Estimate(value, *stratified_interval(value, s, g, q, n_items, least))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..intervals import sample_interval
+from ..intervals import sample_interval, variance_share
 
 
 class PartEstimate(NamedTuple):
@@ -62,8 +62,7 @@ def part_estimates(c, g, q, items, s):
     value = c @ g + e.sum(axis=1)
     e = e - e.mean(axis=1, keepdims=True)
     free = 1 - 1 / len(s)  # the share of the degrees of freedom that the mean leaves
-    share = s.var() / (s.var() + (s * (1 - s)).mean() + 1e-12)
-    least = share * (c**2 @ (g * (1 - g) * (1 / q - 1))) / 2
+    least = variance_share(s) * (c**2 @ (g * (1 - g) * (1 / q - 1))) / 2
     variance = np.maximum(e**2 @ (1 - q[items]) / max(free, 0.5), least)
     found = []
     for k, its_value in enumerate(value):
