@@ -89,8 +89,9 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
 
 def variance_share(s):
     """The variance of scores s (..., n) as a share (...,) of mean (1 - mean): 1 for 0/1 scores."""
-    mean = s.mean(axis=-1)
-    return s.var(axis=-1) / (mean * (1 - mean) + 1e-12)
+    xp = array_module(s)
+    mean = xp.mean(s, axis=-1)
+    return xp.var(s, axis=-1) / (mean * (1 - mean) + 1e-12)
 
 
 def cell_variance(e, q, n_items):
