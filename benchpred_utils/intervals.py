@@ -57,8 +57,8 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
     of 0/1 scores. That mean is then covered .915 at least, by enumeration, with intervals wider by
     1% to 9% on average over the accuracies for n of 25 or more.
 
-    Forecasts that are sure and nearly all right tell no variance either: with x of those seen
-    failed, k gets at least 1/(1 + x)^(4/3) of what it lacks. x is the sum of residual^2, divided by
+    Forecasts that are sure and nearly all right tell no variance either: with y of those seen
+    failed, k gets at least 1/(1 + y)^(4/3) of what it lacks. y is the sum of residual^2, divided by
     their size, sum residual^4 / sum residual^2, from 1/4 (of an even chance) to 1 (of a sure
     forecast). `observed` and `residual`, s and s - g, have one more axis, of the items. For graded
     scores squares and what is lacking are taken by the share of mean (1 - mean) that the variance

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from contextlib import suppress
-from numbers import Integral
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -72,14 +72,17 @@ def recommend(
     """
     values = _sorted(source_scores)
     m, n_items = values.shape
+    if not isinstance(rng, np.random.Generator | None):
+        raise TypeError("rng must be numpy.random.default_rng(seed), or left out")
     if budget is not None and precision is not None:
         raise ValueError("give budget or precision, not both: the one follows from the other")
     if target not in ("new", "known"):
         raise ValueError(f"target is {target!r}; it is 'new', beyond the sources, or 'known'")
     shares = {"difference": difference, "accuracy": accuracy, "precision": precision}
     for name, value in shares.items():
-        if value is not None and not 0 < value < 1:
-            raise ValueError(f"{name} is {value}; it must lie between 0 and 1")
+        is_share = isinstance(value, Real | None) and 0 < (value or 0) < 1
+        if value is not None and not is_share:
+            raise ValueError(f"{name} is {value!r}; it must lie between 0 and 1")
     quarter = max(m // 4, 1)
     alike = values[-quarter:] if target == "new" else values
     p = alike.mean(axis=1) if m and accuracy is None else np.array([accuracy or 0.5])

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from zlib import crc32
 
@@ -56,7 +57,7 @@ def plan(args):
         "It costs {:g}, a full run {:g}.".format(*costs): args.cost,
         f"Two models on the same {n} items are told apart (80% power, 5% level) where they differ "
         f"by {100 * shows:.1f} points or more, if they are like neighbours among the best "
-        "sources.": shows > 0,
+        "sources.": 0 < shows < 1,
     }
     content = {"of": n_items, "cost": args.cost and costs, "smallest_difference": shows}
     return advice._asdict() | content, report.lines_of(said)
@@ -76,13 +77,18 @@ def items(args):
     args.method = ONE_ROUND if args.one_round else args.method
     session = _resumed(args) if Path(args.session).exists() else _begun(args)
     names = [*(session.results if args.all else ()), *session.next_items()]
-    words = []
+    lists = {}
     for option, written in EXPORTS.items():
         path = getattr(args, option)
         if path and names:
-            _export(session, args.session, path, written(names, args.task))
-            words.append(f"wrote {path}: {len(names)} to run")
-    session.save(args.session)
+            _check_free(session, [args.session, *lists], path)
+            lists[path] = written(names, args.task)
+    session.save(args.session)  # before the lists: they are of no use without it
+    for path, text in lists.items():
+        _export(session, path, text)
+    if lists:
+        session.save(args.session)
+    words = [f"wrote {path}: {len(names)} to run" for path in lists]
     state = f"{len(session.results)} items recorded, {len(session.next_items())} to run next"
     _say(f"{args.session}, sources {session.source!r}: {state}")
     return {"items": names, "done": session.done}, "\n".join(words or names)
@@ -100,6 +106,8 @@ def estimate(args):
     failed = args.failed or "wrong"
     found = session.estimate(failed)
     parts = report.parts_of(session, args.by, failed)
+    if args.by and not parts:
+        warnings.warn("--by: the estimates of parts come when the budget is spent", stacklevel=2)
     words = report.estimate_words(
         found, session, f"benchpred items --session {args.session}", parts
     )
@@ -178,14 +186,25 @@ def _n_items(args, source):
             "give the sources, --benchmark NAME, or --of N, the number of items of the whole "
             "benchmark"
         )
+    if source and args.of not in (None, source.n_items):
+        raise ValueError(
+            f"--of {args.of}, but the sources have {source.n_items} items: leave it out, or give "
+            "sources of the whole benchmark"
+        )
     return source.n_items if source else args.of
 
 
 def _said(args):
     """What the options say of the sources and the draw, as a session's file keeps it."""
     folder = Path(args.session).resolve().parent
-    paths = [os.path.relpath(path, folder) for path in args.sources]
+    paths = [_seen_from(folder, path) for path in args.sources]
     return {name: getattr(args, name, None) for name in KEPT} | {"paths": paths or None}
+
+
+def _seen_from(folder, path, base=os.curdir):
+    """A path in `base`, or MODEL=path, as it is called from a folder."""
+    *model, path = [path] if Path(base, path).exists() else path.split("=", 1)
+    return "=".join([*model, os.path.relpath(Path(base, path), folder)])
 
 
 def _begun(args):
@@ -221,11 +240,12 @@ def _resumed(args):
         if value is None:
             setattr(args, name, kept)
         elif value != kept and (kept is not None or name not in READING):
+            begun = f"with {name} {kept}, not {value}" if kept else f"without {name} {value}"
             raise ValueError(
-                f"{path} is there already, and was begun with {name} {kept}, not {value}: leave "
-                "that out to go on with it, or name another file"
+                f"{path} is there already, and was begun {begun}: leave that out to go on with "
+                "it, or name another file"
             )
-    args.sources = [os.path.relpath(path.resolve().parent / source) for source in paths]
+    args.sources = [_seen_from(os.curdir, source, path.resolve().parent) for source in paths]
     try:
         source = _sources(args)
     except FileNotFoundError as error:
@@ -237,10 +257,22 @@ def _resumed(args):
 
 
 def _results(args, paths, source):
-    """The results of a model; where no session drew its items, it is said if chance did not."""
-    results = read_results(paths, args.metric, args.filter, args.sources, args.same_items)
+    """The results of a model; where no session drew its items, it is said if chance did not.
+
+    Its questions and metrics are those of the sources, or without them those of the first results.
+    """
+    others = args.sources or args.results[:1]
+    results = read_results(paths, args.metric, args.filter, others, args.same_items)
     if source is not None:
-        results = among(results, source.items)
+        everything = results
+        results = among(everything, source.items)
+        lost = len(everything) - len(results)
+        if lost and not args.session:
+            warnings.warn(
+                f"{', '.join(paths)}: {lost} of {len(everything)} results are of no item of the "
+                "sources, and left out: are they of the same version of the benchmark?",
+                stacklevel=2,
+            )
         answered = np.isin(source.items, results.dropna().index)
         note = None if args.session else missing_note(source, answered)
         if note:
@@ -273,7 +305,8 @@ def _record(session, results, failed):
         known = results.index.isin([*session.results]).sum()
         warnings.warn(
             f"no result is new: {known} of {len(results)} are recorded already, and no other is of "
-            "an item asked for (`items` lists these)",
+            "an item asked for (`items` lists these; for one that failed give a row with its name "
+            "and an empty score)",
             stacklevel=2,
         )
 
@@ -297,6 +330,9 @@ def _samples(names, task):
 
 
 def _sample_id(names, task):
+    for name in names:
+        if "," in name:
+            raise ValueError(f"item {name} has a comma, which ends a name for --sample-id")
     return ",".join(name if ":" in name or not task else f"{task}:{name}" for name in names)
 
 
@@ -307,15 +343,20 @@ def _instance_ids(names, task):
 EXPORTS = {"samples": _samples, "sample_id": _sample_id, "instance_ids": _instance_ids}
 
 
-def _export(session, file, path, text):
-    """Write the list; only one that this session wrote itself is replaced."""
-    exports = session.origin.setdefault("exports", {})
+def _check_free(session, others, path):
+    """Raise a ValueError where a list would replace others, or what this session did not write."""
     path = Path(path).resolve()
-    is_other = path.exists() and exports.get(str(path)) != crc32(path.read_bytes())
-    if is_other or path == Path(file).resolve():
+    written = session.origin.get("exports", {}).get(str(path))
+    is_other = path.exists() and written != crc32(path.read_bytes())
+    if is_other or path in [Path(other).resolve() for other in others]:
         raise ValueError(f"{path} is there already, and not from this session: name another file")
+
+
+def _export(session, path, text):
+    """Write the list, and keep what says that it is this session's."""
     write_text(path, text)
-    exports[str(path)] = crc32(text.encode())
+    path = str(Path(path).resolve())
+    session.origin.setdefault("exports", {})[path] = crc32(text.encode())
 
 
 # --- the command line ---
@@ -401,7 +442,13 @@ def _budget(text):
     return float(text) if "." in text else int(text)
 
 
-TYPES = {"N": _budget, "COUNT": int, "WHICH": per_task} | dict.fromkeys("HDC", float)
+def _count(text):
+    if not re.fullmatch("[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
+TYPES = {"N": _budget, "COUNT": _count, "WHICH": per_task} | dict.fromkeys("HDC", float)
 MANY = {"FILES": "+", "SOURCES": "*", "RESULTS": "*"}
 
 
@@ -445,6 +492,9 @@ FAULTS = ValueError, TypeError, OSError, ImportError, OverflowError, RecursionEr
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0: all is well, 1: not with files or numbers, 2: not with the options."""
+    for stream in (sys.stdout, sys.stderr):  # names may be beyond a terminal's encoding
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     args = parser.parse_args(arguments)
     with warnings.catch_warnings():

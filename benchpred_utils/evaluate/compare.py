@@ -104,7 +104,12 @@ def compare_models(a, b, *, source_scores=None, n_items=None, comparisons=1, fai
     """
     by_a, by_b = (isinstance(one, EvaluationSession) and _drawn_by(one) for one in (a, b))
     source = a.source if by_a else b.source if by_b else source_scores
-    n_items = n_items if source is None else source.n_items
+    if source is not None:
+        if n_items not in (None, source.n_items):
+            raise ValueError(f"n_items is {n_items}, but the sources have {source.n_items} items")
+        n_items = source.n_items
+    if comparisons not in range(1, 10**9):
+        raise ValueError(f"comparisons is {comparisons!r}; it must be a whole number, 1 or more")
     s_a = _results(a, source, "A")
     s_b = _results(b, source, "B")
     if not by_b:
@@ -279,8 +284,7 @@ def _drawn_by(session):
         raise ValueError(
             f"the session still waits for {len(session.next_items())} items: record them first"
         )
-    is_stratified = isinstance(session._rounds, SequentialStratification)
-    if not is_stratified and session._method.stream != "uniform":
+    if not session.is_random:
         raise ValueError(
             f"the items of {session._method.label} are no random draw: they compare no two models"
         )
@@ -352,7 +356,8 @@ def _results(model, source, name):
     """The results of a model by item, those of the benchmark; NaN where an item has failed."""
     if isinstance(model, EvaluationSession):
         model = model.results
-    series = pd.Series(model, dtype=float, name=name).rename(str)
+    series = pd.Series(model, dtype=object, name=name).rename(str)
+    series = series.where(series.notna(), np.nan).astype(float)
     if series.empty:
         raise ValueError(f"there are no results of {name}")
     twice = series.index[series.index.duplicated()]

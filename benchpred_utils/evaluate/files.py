@@ -75,7 +75,8 @@ def records_of(file):
         if text.lstrip().startswith(("{", "[")):
             return _records(text)
         csv.field_size_limit(2**31 - 1)  # of a name
-        delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+        header = text.partition("\n")[0]
+        delimiter = "\t" if "\t" in header else max(",;", key=header.count)
         return _cells(*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -132,8 +133,13 @@ def _zipped(data):
 ALIASES = {"id": "item", "question_id": "item", "item_id": "item", "correct": "score"}
 ALIASES |= {"is_correct": "score", "model_name": "model", "model_id": "model"}
 # Columns that say something of a model, or of its row, and seldom are items.
-SUMMARIES = set("average avg mean total score overall params".split())
+SUMMARIES = set("accuracy acc average avg mean total score overall params".split())
 SCORE = re.compile(r"(?i)[01](\.0*)?|0?\.\d+|true|false")
+
+
+def plain_name(name):
+    """How a column is called, whatever its letters' case: question_id of "Question ID"."""
+    return name.strip().lower().replace(" ", "_")
 
 
 def _cells(header=(), *lines):
@@ -146,7 +152,7 @@ def _cells(header=(), *lines):
             found[f"row {number}"] = dict(zip(names, cells))
     if not found:
         raise ValueError(f"it is empty, or has a header and no rows; {CUT_OFF}")
-    plain = [name.strip().lower() for name in names]
+    plain = [plain_name(name) for name in names]
     known = {ALIASES.get(name, name) for name in plain}
     if SCORE.fullmatch(plain[-1]) and known.isdisjoint(("model", "item", "")):
         raise ValueError(

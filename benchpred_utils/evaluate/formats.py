@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-from .files import ALIASES, json_of, named, printable
+from .files import ALIASES, json_of, named, plain_name, printable
 
 
 class Entry(NamedTuple):
@@ -203,27 +203,31 @@ def _run(file):
     }
 
 
-NO_NAMES = ("", "index", "unnamed: 0")  # of a column that only counts rows
+NO_NAMES = ("", "index", "unnamed:_0")  # of a column that only counts rows
 
 
 def _table(record, file, place):
     """Long: model, item, score, perhaps domain; else a row per model, or per item if it says so."""
-    plain = {name.strip().lower(): value for name, value in record.items()}
+    plain = {plain_name(name): value for name, value in record.items()}
     known = {ALIASES.get(name, name): value for name, value in plain.items()}
-    if known.keys() >= {"score", "item"} or known.keys() <= {"model", "item", "domain"}:
+    if known.keys() >= {"score", "item"} or known.keys() <= {"model", "item", "domain", "task"}:
         if len(known) < len(record) or known["item"] in ("", None):
             raise ValueError(f"no item, or two columns of one name: {named(record, 10)}")
         model = file.stem if known.get("model") is None else known["model"]
         scores = [("", known.get("score"))]
-        domain = known.get("domain") or ""
-        return [Entry(f"{model}", f"{known['item']}", scores, file, place, domain)]
+        task = known.get("task") or ""
+        item = f"{known['item']}"
+        if task and not item.startswith(f"{task}:"):
+            item = f"{task}:{item}"
+        return [Entry(f"{model}", item, scores, file, place, f"{known.get('domain') or task}")]
     first = "model" if "model" in plain else next(iter(plain))
+    is_item = first != "id" and ALIASES.get(first, first) == "item"
     others = {first, *(NO_NAMES if first == "model" else ())}
     found = []
     for name, score in record.items():
-        if name.strip().lower() not in others:
+        if plain_name(name) not in others:
             names = [f"{plain[first]}", name]
-            if first == "item":
+            if is_item:
                 names.reverse()
             found.append(Entry(*names, [("", score)], file, f"{place}, column {printable(name)}"))
     return found

@@ -34,7 +34,8 @@ def tasks_of(source, by=None):
     if by != "domain" and of_name.all() and (by or len(set(of_name)) > 1):
         return of_name
     if by == "task" or source.domains is None:
-        raise ValueError("the items are of no tasks: name them task:id, or give domains")
+        else_ = "give domains" if source.domains is None else "take by='domain' (--by domain)"
+        raise ValueError(f"the items are of no tasks: name them task:id, or {else_}")
     return source.domains.astype(str)
 
 

@@ -30,8 +30,8 @@ LARGEST = 10**8  # characters, were all names as long as the longest
 def read_scores(path, missing="error") -> Scores:
     """The Scores in a table, CSV, Parquet or JSON: a row per model, or model, item, score.
 
-    In the first form the first column is the model's name; the second, long, one may have a column
-    domain.  `missing` is as in `read_any`.
+    In the first form the first column is the model's name; the second, long, one may have columns
+    domain and task: an item's name is then "task:item".  `missing` is as in `read_any`.
     Raises ValueError, naming file, row and column, for what is no score in [0, 1], and ImportError
     without pyarrow.
     """
@@ -97,7 +97,8 @@ def read_results(paths, metric=None, filter=None, sources=(), same_items=False) 
     if len(matrix) > 1:
         raise ValueError(
             f"{named(rows['file'].unique())}: results are of one model, but {len(matrix)} were "
-            f"found: {named(matrix.index)}; give the files of one model"
+            f"found: {named(matrix.index)}; give the files of one model, or if these are, name it: "
+            "NAME=path for each (in Python {name: paths})"
         )
     scores = matrix.iloc[0]
     empty = scores.index[scores.isna()]

@@ -37,7 +37,7 @@ def file_words(paths, scores) -> str:
         f"  accuracy {scores.accuracy.min():.3f} to {scores.accuracy.max():.3f}": True,
         f"  tasks or domains: {tasks}": tasks,
         f"  missing scores: {lacking}": lacking,
-        "  more models than items: if its rows are items, transpose it": (
+        "  more models than items: if its rows are items, call its first column `item`": (
             scores.n_models > scores.n_items
         ),
     }
@@ -65,9 +65,12 @@ def estimate_words(found, session, again: str, parts=None) -> str:
         f"note: the unbiased estimate is {found.value:.3f}; no accuracy is, so the nearest one is "
         "shown": not 0 <= found.value <= 1,
         f"note: {low:.3f} with all of these wrong, {high:.3f} with all of them right": found.failed,
-        f"next: {n_next} more to run ({again}), or to be counted as wrong (--failed wrong)": n_next,
+        f"next: {n_next} more to run ({again})": n_next,
+        "or, if they were run and failed, count them as wrong: --failed wrong": (
+            0 < n_next < len(session._asked)
+        ),
         "to compare it with other models, run them on the same items (benchpred compare)": (
-            session.done
+            session.is_random
         ),
     }
     return lines_of(said)

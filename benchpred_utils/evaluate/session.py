@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from inspect import signature
+from numbers import Real
 from operator import methodcaller
 from pathlib import Path
 from threading import RLock
@@ -155,6 +157,12 @@ class EvaluationSession:
     def done(self):
         """Whether the budget is spent, or the interval is narrow enough."""
         return self._rounds.done
+
+    @property
+    def is_random(self):
+        """Whether a budget is spent on a random draw, which says of tasks and other models too."""
+        is_drawn = hasattr(self._rounds, "q") or self._method.stream == "uniform"
+        return self.done and is_drawn and not self._settings["precision"]
 
     def next_items(self):
         """The names of the items to run next: the same ones until they are recorded."""
@@ -327,7 +335,7 @@ class EvaluationSession:
         names, of_item = np.unique(tasks_of(self.source, by), return_inverse=True)
         rounds = self._rounds
         has_q = hasattr(rounds, "q")
-        if not self.done or not (has_q or self._method.stream == "uniform"):
+        if not self.is_random:
             raise ValueError("estimates by task take a random draw, and a budget that is spent")
         items = rounds.items[0]
         n_items = self.source.n_items
@@ -355,10 +363,8 @@ class EvaluationSession:
             )
         n_tasks = len({name.rpartition(":")[0] for name in self.source.items.tolist()})
         if n_tasks > 1:
-            yield (
-                f"the mean over all items is not that of the {n_tasks} tasks: --by task "
-                "(estimate_by) gives this, and each task's"
-            )
+            gives = ": --by task (estimate_by) gives this, and each task's" * self.is_random
+            yield f"the mean over all items is not that of the {n_tasks} tasks{gives}"
         if n and not self.done:
             yield (
                 f"the budget is not spent yet, {n - len(self.results)} of the {n} items lack a "
@@ -539,8 +545,9 @@ def _settings(source, method, budget, precision, rounds, tasks, reference):
         raise ValueError(
             "give either budget, a number of items, or precision, the half-width at which to stop"
         )
-    if precision is not None and not 0 < precision < 0.5:
-        raise ValueError(f"precision is {precision}; it must be a half-width between 0 and 0.5")
+    is_number = isinstance(precision, Real | None)
+    if precision is not None and not (is_number and 0 < precision < 0.5):
+        raise ValueError(f"precision is {precision!r}; it must be a half-width between 0 and 0.5")
     if rounds is True or rounds is not None and rounds not in range(1, 1_000_000):
         raise ValueError(f"rounds is {rounds!r}; it must be a whole number, 1 or more")
     if tasks not in (None, "items", "mean"):
@@ -570,7 +577,9 @@ def _takes_rounds(start):
 
 
 def _listed(values):
-    return [values] if np.ndim(values) == 0 else list(values)
+    """Several values as a list; a text, a number or nothing is one value."""
+    is_one = isinstance(values, str) or not isinstance(values, Iterable)
+    return [values] if is_one or getattr(values, "ndim", 1) == 0 else list(values)
 
 
 def _paired(items, results):

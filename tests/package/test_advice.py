@@ -208,6 +208,8 @@ def test_the_words(sources):
         (100, {"difference": 3}, "difference is 3"),
         (100, {"accuracy": 90}, "accuracy is 90"),
         (100, {"target": "best"}, "target is 'best'"),
+        (100, {"difference": "0.1"}, "difference is '0.1'"),
+        (100, {"rng": 3}, "rng must be"),
     ],
 )
 def test_what_cannot_be_used_is_named(source, options, message):

@@ -489,8 +489,8 @@ def test_a_name_is_no_html(run, tables):
     [
         ("--budget 9", "begun with budget 20, not 9"),
         ("--seed 2", "begun with seed 1, not 2"),
-        ("--rounds 3", "begun with rounds None, not 3"),
-        ("--one-round", "begun with method None, not aipw_cross_fitted"),
+        ("--rounds 3", "begun without rounds 3"),
+        ("--one-round", "begun without method aipw_cross_fitted"),
         ("--missing drop", "begun with missing error, not drop"),
         ("all.csv", r"begun with paths \['sources.csv'\], not \['all.csv'\]"),
     ],
@@ -725,3 +725,138 @@ def test_no_name_can_write_to_the_terminal(run, tables):
     ):
         _, *said = run(line)
         assert clear not in "".join(said) and shown in "".join(said)
+
+
+@pytest.mark.parametrize(
+    "hashed, metric, says", [("z", "acc", "not the same question"), ("h", "acc_norm", "metric")]
+)
+def test_models_compared_without_sources_ran_the_same(run, hashed, metric, says):
+    """The same questions, by the same metric: else two numbers of different things are compared."""
+
+    def logged(folder, hashed, metric, every):
+        folder = Path(folder)
+        folder.mkdir(parents=True)
+        lines = [
+            {
+                "doc_id": i,
+                "doc_hash": f"{hashed}{i}",
+                "target_hash": "",
+                "filter": "none",
+                "metrics": [metric],
+                metric: float(i % every > 0),
+            }
+            for i in range(50)
+        ]
+        text = "\n".join(map(json.dumps, lines))
+        (folder / "samples_t_2025-01-02T03-04-05.1.jsonl").write_text(text)
+
+    logged("a/one", "h", "acc", 2)
+    logged("b/two", "h", "acc", 3)
+    logged("c/three", hashed, metric, 3)
+    assert run("compare a b --of 1000")[0] == 0
+    code, said, error = run("compare a c --of 1000")
+    assert code == 1 and not said and says in error
+    assert run("compare a b c --of 1000")[0] == 1
+
+
+def test_a_number_of_items_beside_sources_is_theirs(run, two):
+    assert run("compare all.csv other.csv --sources sources.csv --of 60")[0] == 0
+    code, said, error = run("compare all.csv other.csv --sources sources.csv --of 1000")
+    assert code == 1 and not said and "--of 1000, but the sources have 60 items" in error
+    assert "--of 5, but the sources have 60" in run("plan sources.csv --of 5")[2]
+
+
+def test_a_list_is_written_for_a_session_that_is_there(run, tables):
+    begin = "items sources.csv --budget 4 --seed 1"
+    assert run(f"{begin} --session nofolder/s.json --sample-id x.txt")[0] == 1
+    assert not Path("x.txt").exists()
+    assert run(f"{begin} --session s.json --instance-ids x.txt --sample-id sources.csv")[0] == 1
+    assert not Path("x.txt").exists() and not Path("s.json").exists()
+    assert run(f"{begin} --session s.json --instance-ids x.txt --sample-id x.txt")[0] == 1
+    assert not Path("x.txt").exists()
+
+
+def test_named_sources_are_found_from_another_folder(run, tables, monkeypatch):
+    frame = pd.read_csv("sources.csv")
+    for k in (0, 1):
+        row = frame.iloc[k, 1:].rename("score").rename_axis("item")
+        row.to_csv(f"f{k}.csv")
+    Path("deep").mkdir()
+    begun = run("items A=f0.csv B=f1.csv sources.csv --budget 9 --seed 1 --session deep/s.json")[1]
+    again = run("items A=f0.csv B=f1.csv sources.csv --budget 9 --seed 1 --session deep/s.json")
+    monkeypatch.chdir("deep")
+    assert run("items --session s.json")[1] == begun == again[1] != ""
+    assert set(json.loads(Path("s.json").read_text())["sources"]["paths"]) == {
+        "A=../f0.csv",
+        "B=../f1.csv",
+        "../sources.csv",
+    }
+
+
+def test_what_ends_a_round_is_offered_where_it_does(run, tables):
+    """--failed wrong takes a run that has some items of the round; else it may be an older one."""
+    asked = run("items sources.csv --budget 20 --rounds 4 --seed 1 --session s.json")[1].split()
+    everything = pd.read_csv("all.csv").set_index("item")["score"]
+    as_run("none.csv", everything.drop(asked))
+    said, note = run("estimate none.csv --session s.json --failed wrong")[1:]
+    assert "--failed wrong" not in said and "with its name and an empty score" in note
+    while len(asked) < 2:
+        as_run("part.csv", everything[asked])
+        run("estimate part.csv --session s.json")
+        asked = run("items --session s.json")[1].split()
+    as_run("part.csv", everything[asked[1:]])
+    assert "--failed wrong" in run("estimate part.csv --session s.json")[1]
+    said = run("estimate part.csv --session s.json --failed wrong")[1]
+    assert "--failed wrong" not in said and asked[0] not in run("items --session s.json")[1]
+
+
+@pytest.mark.parametrize("begin", ["--precision 0.2", "--budget 9 --method metabench"])
+def test_a_comparison_is_offered_where_there_is_one(run, tables, begin):
+    run(f"items sources.csv --seed 1 --session s.json {begin}")
+    while not json.loads(run("estimate all.csv --session s.json --json")[1])["done"]:
+        pass
+    assert "to compare it" not in run("estimate --session s.json")[1]
+    assert run("compare all.csv --session s.json")[0] == 1
+
+
+def test_results_of_no_item_of_the_sources_are_told(run, tables):
+    everything = pd.read_csv("all.csv").set_index("item")["score"]
+    more = pd.Series(0, [f"z{i}" for i in range(40)]).rename_axis("item")
+    as_run("more.csv", pd.concat([everything, more]))
+    code, said, note = run("estimate more.csv --sources sources.csv")
+    assert code == 0 and "60 of 60 items" in said
+    assert "40 of 100 results are of no item of the sources" in note
+    assert "no item" not in run("estimate all.csv --sources sources.csv")[2]
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("items sources.csv --budget 9 --seed -1 --session s.json", "--seed: '-1' is no whole"),
+        ("plan --of 1.5", "--of: '1.5' is no whole number"),
+    ],
+)
+def test_a_count_is_a_whole_number(run, tables, capsys, line, says):
+    with pytest.raises(SystemExit):
+        run(line)
+    assert says in capsys.readouterr().err
+
+
+def test_what_a_list_can_not_hold(run, tables):
+    frame = pd.read_csv("sources.csv").set_index("model")
+    frame.columns = [f"{name},x" for name in frame]
+    frame.to_csv("commas.csv")
+    begin = "items commas.csv --budget 9 --seed 1 --session s.json"
+    code, _, error = run(f"{begin} --sample-id x.txt")
+    assert code == 1 and "has a comma" in error and not Path("s.json").exists()
+
+
+def test_a_terminal_without_the_letters_of_a_name(run, tables):
+    frame = pd.read_csv("sources.csv").set_index("model").rename(columns={"q1": "qñ"})
+    frame.to_csv("sources.csv")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchpred_utils", "check", "sources.csv"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0 and b"q\\xf1" in done.stdout

@@ -283,6 +283,8 @@ def test_what_cannot_be_compared_is_refused(scores, models):
         ((a, b), {}, "n_items is None"),
         ((a, b), {"n_items": 50}, "n_items is 50"),
         ((a, some), {"n_items": 60, "comparisons": 3}, "same items"),
+        ((a, b), {"n_items": 60, "comparisons": 0}, "comparisons is 0"),
+        ((a, b), {"n_items": 60, "source_scores": half}, "n_items is 60, but the sources have 40"),
         ((some, dict([*a.items()][:9])), {"n_items": 60}, "1 of the 10 items lack a result of B"),
         ((session, b), {"failed": "right"}, "failed is 'right'"),
         ((a, session), {"failed": "right"}, "failed is 'right'"),
@@ -295,6 +297,15 @@ def test_what_cannot_be_compared_is_refused(scores, models):
     ]:
         with pytest.raises(ValueError, match=says):
             compare_models(*arguments, **options)
+
+
+def test_no_result_is_said_in_any_way(scores):
+    a = dict.fromkeys(scores.items[:20].tolist(), 1.0)
+    first = scores.items[0]
+    lost = [{**a, first: nothing} for nothing in (None, np.nan, pd.NA)]
+    lost.append(pd.Series(lost[2], dtype="Float64"))
+    found = {compare_models(a, b, n_items=60).value for b in lost}
+    assert found == {-1 / 20}
 
 
 # --- several models ---

@@ -202,6 +202,8 @@ def test_tasks_are_those_of_names_or_domains():
     assert tasks_of(scores, "domain").tolist() == domains
     one = bp.Scores(np.eye(3), items=["a:1", "a:2", "a:3"], domains=domains)
     assert tasks_of(one).tolist() == domains and set(tasks_of(one, "task")) == {"a"}
+    with pytest.raises(ValueError, match="take by='domain' .--by domain"):
+        tasks_of(bp.Scores(np.eye(3), domains=domains), "task")
 
 
 def test_a_span_holds_all():

@@ -85,7 +85,7 @@ def test_domains_of_a_long_table(wide):
             r"two scores on item q1: 1 \(.*row 2\) and 0 \(.*row 4\)",
         ),
         ("model,q1,q2\na,1,0\na,1,0\n", r"model a has two scores on item q1"),
-        ("model;q1;q2\na;1;0\n", r"separated by commas"),
+        ("model|q1|q2\na|1|0\n", r"separated by commas"),
         ("model,q1,q2\na,1,0,1\n", r"row 2 has 4 cells, the header 3"),
         ("", r"t\.csv can't be read: it is empty"),
         ("model,q1,q2\na,0_1,1\n", r"row 2, column q1: .* is 0_1, .*write 0 or 1"),
@@ -505,3 +505,46 @@ def test_a_table_whose_last_column_is_called_1_has_a_header(tmp_path, first):
     path.write_text(f"{first},0,1\na,1,0\nb,0,1\n")
     scores = read_scores(path)
     assert sorted(scores.accuracy) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("first", ["item", "question_id", "Question ID", "item_id"])
+def test_a_table_whose_rows_are_items(tmp_path, first):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{first},a,b\nq0,1,0\nq1,0,1\nq2,1,1\n")
+    scores = read_scores(path)
+    assert scores.models.tolist() == ["a", "b"] and scores.items.tolist() == ["q0", "q1", "q2"]
+
+
+def test_a_table_with_a_column_of_tasks(tmp_path):
+    """Item 0 of one task is not item 0 of the other."""
+    rows = [f"{model},{task},{i},{i % 2}" for model in "AB" for task in "st" for i in range(3)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["Model,Task,Question ID,Correct", *rows]))
+    scores = read_scores(path)
+    assert scores.items.tolist() == [f"{task}:{i}" for task in "st" for i in range(3)]
+    assert scores.domains.tolist() == ["s"] * 3 + ["t"] * 3
+    path.write_text("model,task,item,score\nA,t,t:0,1\nA,t,t:1,0\n")
+    assert read_scores(path).items.tolist() == ["t:0", "t:1"]
+
+
+def test_a_table_with_semicolons(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("model;q,0;q1\na;1;0\nb;0;0.5\n")
+    scores = read_scores(path)
+    assert scores.items.tolist() == ["q,0", "q1"] and scores.values.tolist() == [[1, 0], [0, 0.5]]
+
+
+def test_a_column_of_accuracies_is_no_item_without_a_word(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("model,q0,q1,accuracy\na,1,0,0.5\nb,0,0,0\n")
+    with pytest.warns(UserWarning, match="read as items: the columns accuracy"):
+        read_scores(path)
+
+
+def test_two_files_of_one_model_can_be_named(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text(f"item,score\n{name}-1,1\n{name}-2,0\n")
+    paths = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    with pytest.raises(ValueError, match="one model, or if these are, name it: NAME=path"):
+        read_results(paths)
+    assert read_results({"mine": paths}).name == "mine"

@@ -241,7 +241,8 @@ def test_what_can_not_be_recorded_is_refused_and_changes_nothing(scores, ask, mo
         with pytest.raises(ValueError, match=message):
             session.record(items, results)
         assert session.results == before and (tmp_path / "s.json").read_text() == stored
-    session.record(second, True)
+    found = {second: True}
+    session.record(found.keys(), map(float, found.values()))
     assert session.results[second] == 1.0
 
 

@@ -50,7 +50,7 @@ def costs(bill, design, n_items):
         width=430,
         height=188,
         description="Dot plot, a row for each of twelve models, dollars on a logarithmic axis: "
-        "for each model sequential stratification costs less than half of a random sample, and a "
+        "for each model sequential stratification costs less than a random sample, and a "
         "random sample less than half of the full run; the models' full runs range from 24 to 377 "
         "dollars.",
     )
