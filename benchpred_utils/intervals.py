@@ -46,7 +46,9 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     return tuple(ends)
 
 
-def sample_interval(value, variance, mean, n, n_items, df, observed=None, residual=None):
+def sample_interval(
+    value, variance, mean, n, n_items, df, observed=None, residual=None, whole=False
+):
     """The score interval of n of N items, mended near 0 and 1: two arrays of the shape of `value`.
 
     There the numbers that matter are small: of wrong (or right) answers seen, and, where n is near
@@ -63,6 +65,10 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
     forecast). `observed` and `residual`, s and s - g, have one more axis, of the items. For graded
     scores squares and what is lacking are taken by the share of mean (1 - mean) that the variance
     of the scores is.
+
+    The step is that of a plain mean, times the part that `variance` is of its. If it is `whole`, it
+    is not made smaller, and what is seen or not seen counts by that part: one of the last items
+    makes a difference of one, however small a variance the others showed.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n
@@ -83,7 +89,11 @@ def sample_interval(value, variance, mean, n, n_items, df, observed=None, residu
         added = xp.maximum(added, lacking(share) / (1 + failed) ** (4 / 3))
     variance = variance + xp.where(known, added, lacking(1.0))
     edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
-    step = xp.clip(0.5 / n - edge / 20, 0.0, None) / max(plain, 1e-12)
+    part = 1.0
+    if whole:
+        part = xp.clip(variance / xp.clip(plain * spread, 1e-15, None), 1e-9, 1.0)
+        part = xp.where(spread > 1e-9, part, 1.0)
+    step = xp.clip(0.5 / n - edge * part / 20, 0.0, None) / (max(plain, 1e-12) * part)
     return score_interval(value, variance, mean, plain, df, step=step)
 
 
@@ -144,7 +154,7 @@ def ess_of_width(value, width, n, n_items):
     return ((upper - lower) / width) ** 2 if 1e-9 < width < 1 else np.nan
 
 
-def tango_interval(value, discordance, k, df, level=0.95):
+def tango_interval(value, discordance, k, df, level=0.95, step=0.0):
     """The theta that Tango's score test of a mean paired difference keeps: two arrays, or numbers.
 
     Of n pairs of scores `value` is the mean of d = s_B - s_A, in [-1, 1], `discordance` that of
@@ -153,9 +163,10 @@ def tango_interval(value, discordance, k, df, level=0.95):
     discordance and r = (sqrt(b^2 + 8 p theta (1 - theta)) - b)/4, the restricted estimate of the
     share of items that only A gets right,
 
-        (value - theta)^2 <= t^2 k (2 r + theta (1 - theta)).
+        (|value - theta| - step)^2 <= t^2 k (2 r + theta (1 - theta)).
 
-    0 is excluded where value^2 > t^2 k discordance, McNemar's test (Tango 1998).
+    0 is excluded where (|value| - step)^2 > t^2 k discordance, without a step McNemar's test
+    (Tango 1998).
     """
     t = float(stdtrit(df, 0.5 + level / 2))
     p = (discordance - value) / 2
@@ -164,7 +175,8 @@ def tango_interval(value, discordance, k, df, level=0.95):
         product = theta * (1 - theta)
         b = (2 - value) * theta - discordance
         r = (np.sqrt(np.maximum(b**2 + 8 * p * product, 0.0)) - b) / 4
-        return (value - theta) ** 2 <= t**2 * k * (2 * r + product)
+        far = np.maximum(np.abs(value - theta) - step, 0.0)
+        return far**2 <= t**2 * k * (2 * r + product)
 
     return tuple(bisected(keeps, value, end, 50)[()] for end in (-1.0, 1.0))
 

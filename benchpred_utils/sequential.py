@@ -159,7 +159,12 @@ class SequentialStratification(Rounds):
         is_open = self.cell < 0
         order = np.argsort(np.where(is_open, self.strata + g + jitter, np.inf))
         g = g * self.one_each
-        return order, g, is_open * (np.sqrt(g * (1 - g)) + self.floor) * self.weight
+        w = is_open * (np.sqrt(g * (1 - g)) + self.floor) * self.weight
+        if np.ndim(self.weight):  # no item fills more than a cell, which would leave the next less
+            left = len(self.draws) - (self.cell.max() + 1)
+            for _ in range(50):
+                w = np.minimum(w, w.sum(axis=1, keepdims=True) / left * (1 + 1e-9))
+        return order, g, w
 
     def variance(self, y):
         """The exact variance (B,) of the value given the cells, from all scores y (B, N)."""
@@ -209,7 +214,8 @@ class SequentialStratification(Rounds):
         variance = self._squares(cell, e, 1) @ rest / n_items**2
         variance = np.maximum(variance, share * 3 * (n_items / self.n - 1))
         df = max(self.n - len(r), 1)
-        return Estimate(value, *sample_interval(value, variance, value, self.n, n_items, df))
+        ends = sample_interval(value, variance, value, self.n, n_items, df, whole=True)
+        return Estimate(value, *ends)
 
     def _squares(self, cell, e, q):
         """The sum of e^2/q less (sum e)^2/r over the cells, of r draws: (B, number of cells)."""

@@ -56,6 +56,10 @@ def part_estimates(c, g, q, items, s):
     fixed before each draw (Särndal, Swensson & Wretman 1992, ch. 10).  Its variance is that of e
     about its mean, times 1 - q, which is too large where the items were drawn from cells that are
     alike; and at least half of what g says, the sum of c^2 g (1 - g)(1/q - 1).
+
+    A mean in which items weigh unequally is taken for one of as many items as would weigh alike,
+    (sum w)^2 / sum w^2 with w = c/q, and that variance for one of as many terms.  Where all scores
+    seen of a task are equal, the interval is that score's.
     """
     weight = c[:, items] / q[items]
     residual = s - g[items]
@@ -67,17 +71,30 @@ def part_estimates(c, g, q, items, s):
     variance = np.maximum(e**2 @ (1 - q[items]) / max(free, 0.5), least)
     found = []
     for k, its_value in enumerate(value):
-        n = np.count_nonzero(weight[k])
+        its = weight[k] > 0
+        w = weight[k, its]
+        of_it = s[its]
+        n = len(w)
         n_items = np.count_nonzero(c[k])
         ends = 0.0, 1.0
         if n:
-            mean = weight[k] @ s / weight[k].sum()
-            its = weight[k] > 0
-            ends = sample_interval(
-                its_value, variance[k], mean, n, n_items, max(n * free, 1), s[its], residual[its]
-            )
+            centre = of_it[0] if np.ptp(of_it) == 0 else its_value
+            size = n, n_items, max(n * free, 1)
+            if np.ptp(c[k, c[k] > 0]) > 1e-12:
+                size = _alike(w, c[k] ** 2 @ (1 / q - 1), n_items, free)
+            mean = w @ of_it / w.sum()
+            ends = sample_interval(centre, variance[k], mean, *size, of_it, residual[its])
+        least = c[k, items] @ s  # were the rest all wrong
+        ends = np.clip(ends, least, least + c[k].sum() - c[k, items].sum())
         found.append(PartEstimate(*map(float, (its_value, *ends)), n, n_items))
     return found
+
+
+def _alike(w, plain, n_items, free):
+    """How many items, of how many, have a mean of the variance `plain`; its degrees of freedom."""
+    n = w.sum() ** 2 / (w @ w)
+    n_terms = (w @ w) ** 2 / (w**2 @ w**2)
+    return n, 1 / max(1 / n - plain, 1 / n_items), max(n_terms * free, 1)
 
 
 def span(parts):

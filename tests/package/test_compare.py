@@ -20,6 +20,7 @@ from benchpred_utils.evaluate.compare import (
 from benchpred_utils.experiments import split_models
 from benchpred_utils.forecast import working_model
 from benchpred_utils.intervals import tango_interval
+from benchpred_utils.irt import sigmoid
 from benchpred_utils.scores import Scores
 from benchpred_utils.sequential import SequentialStratification
 
@@ -297,6 +298,52 @@ def test_what_cannot_be_compared_is_refused(scores, models):
     ]:
         with pytest.raises(ValueError, match=says):
             compare_models(*arguments, **options)
+
+
+@pytest.mark.parametrize("n, before", [(60, 0.093), (90, 0.08), (108, 0.07), (116, 0.24)])
+def test_models_of_equal_accuracy_are_seldom_told_apart(rng, n, before):
+    """Each is wrong on 4 other items of 120; without the step so many were called better."""
+    names = [f"q{i}" for i in range(120)]
+    d = np.repeat([-1.0, 1.0, 0.0], [4, 4, 112])
+    a = pd.Series(1.0 - (d > 0), names)
+    b = pd.Series(1.0 - (d < 0), names)
+    is_wrong = []
+    for _ in range(300):
+        drawn = rng.permutation(names)[:n]
+        found = compare_models(a[drawn], b[drawn], n_items=120)
+        is_wrong.append(found.lower > 0 or found.upper < 0)
+        assert is_wrong[-1] == (found.p < 0.05)
+    assert np.mean(is_wrong) < 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5 < before + 0.02
+
+
+@pytest.mark.parametrize("kind", ["copies but 3", "each nearly perfect"])
+@pytest.mark.parametrize("n", [20, 59, 90, 116])
+def test_differences_of_nearly_equal_models_are_covered(rng, kind, n):
+    """On a session's items, near and far from all of them; before, .77 to .82 with 90 and 116."""
+    difficulty = rng.normal(0, 1.5, 120)
+    source = (rng.random((25, 120)) < sigmoid(rng.normal(0.5, 1, (25, 1)) + difficulty)) * 1.0
+    a = source[0].copy() if kind == "copies but 3" else np.ones(120)
+    b = a.copy()
+    chosen = rng.choice(120, 8, replace=False)
+    if kind == "copies but 3":
+        b[chosen[:3]] = 1 - b[chosen[:3]]
+    else:
+        a[chosen[:4]], b[chosen[4:]] = 0, 0
+    model = working_model(source)
+    trials = 400
+    rounds = SequentialStratification(model, rng.random((trials, 120 + 2 * n)), n, rounds=10)
+    while not rounds.done:
+        rounds.record(a[rounds.next_items()])
+    is_in = []
+    for row in range(trials):
+        one = copy(rounds)
+        one.items, one.q, one.g = (x[row : row + 1] for x in (rounds.items, rounds.q, rounds.g))
+        one.cell, one.observed = rounds.cell[row : row + 1], rounds.observed[row : row + 1]
+        drawn = _Drawn(None, 120, one)
+        s_a, s_b = (pd.Series(x[one.items[0]]) for x in (a, b))
+        found = _paired(drawn, s_a, s_b, 1)
+        is_in.append(found.lower - 1e-9 <= (b - a).mean() <= found.upper + 1e-9)
+    assert np.mean(is_in) > 0.93 - 2 * (0.93 * 0.07 / trials) ** 0.5
 
 
 def test_no_result_is_said_in_any_way(scores):

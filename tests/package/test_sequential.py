@@ -207,7 +207,7 @@ def test_several_draws_of_a_cell_estimate_the_variance_without_bias(
     target = 100 * target  # so far out of [0, 1] that the bound from below is negative
     found = []
 
-    def spy(value, variance, *others):
+    def spy(value, variance, *others, whole):
         found.append(variance[0])
         return value, value
 
@@ -429,3 +429,23 @@ def test_a_state_goes_on_where_it_was_taken(begin, matrix):
     assert np.array_equal(first.items, whole.items)
     for name, values in whole.state().items():
         assert np.array_equal(first.state()[name], values), name
+
+
+@pytest.mark.parametrize("seed", [2, 3, 5])
+@pytest.mark.parametrize("n", [105, 112, 116])
+def test_a_near_copy_is_covered_when_few_items_are_left(seed, n):
+    """One wrong item among those left out: the step is not as small as the variance seen."""
+    rng = np.random.default_rng(seed)
+    difficulty = rng.normal(0, 1.5, 120)
+    logits = rng.normal(0.5, 1, (25, 1)) + difficulty
+    source = (rng.random((25, 120)) < 1 / (1 + np.exp(-logits))) * 1.0
+    source[:12] = source[0]
+    target = source[0].copy()
+    chosen = rng.choice(120, seed, replace=False)
+    target[chosen] = 1 - target[chosen]
+    design = begun(source, rng.random((1000, 120 + 2 * n)), n)
+    while not design.done:
+        design.record(target[design.next_items()])
+    found = design.estimate()
+    held = (found.lower <= target.mean() + 1e-9) & (target.mean() - 1e-9 <= found.upper)
+    assert held.mean() > 0.92
