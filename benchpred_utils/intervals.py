@@ -46,9 +46,7 @@ def score_interval(value, variance, mean, plain, df, level=0.95, step=0.0):
     return tuple(ends)
 
 
-def sample_interval(
-    value, variance, mean, n, n_items, df, observed=None, residual=None, whole=False
-):
+def sample_interval(value, variance, mean, n, n_items, df, observed=None, residual=None):
     """The score interval of n of N items, mended near 0 and 1: two arrays of the shape of `value`.
 
     There the numbers that matter are small: of wrong (or right) answers seen, and, where n is near
@@ -66,9 +64,9 @@ def sample_interval(
     scores squares and what is lacking are taken by the share of mean (1 - mean) that the variance
     of the scores is.
 
-    The step is that of a plain mean, times the part that `variance` is of its. If it is `whole`, it
-    is not made smaller, and what is seen or not seen counts by that part: one of the last items
-    makes a difference of one, however small a variance the others showed.
+    The step is that of a plain mean, times the part that `variance` is of its. Beyond N/2 it is not
+    made smaller, and what is not seen counts by that part: one of the last items makes a difference
+    of one, however small a variance the others showed.
     """
     xp = array_module(value)
     plain = (1 - n / n_items) / n
@@ -90,7 +88,7 @@ def sample_interval(
     variance = variance + xp.where(known, added, lacking(1.0))
     edge = xp.clip(xp.minimum(value, 1 - value), 0.0, None) * min(1.0, plain * n_items)
     part = 1.0
-    if whole:
+    if 2 * n > n_items:
         part = xp.clip(variance / xp.clip(plain * spread, 1e-15, None), 1e-9, 1.0)
         part = xp.where(spread > 1e-9, part, 1.0)
     step = xp.clip(0.5 / n - edge * part / 20, 0.0, None) / (max(plain, 1e-12) * part)

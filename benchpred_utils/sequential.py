@@ -214,7 +214,7 @@ class SequentialStratification(Rounds):
         variance = self._squares(cell, e, 1) @ rest / n_items**2
         variance = np.maximum(variance, share * 3 * (n_items / self.n - 1))
         df = max(self.n - len(r), 1)
-        ends = sample_interval(value, variance, value, self.n, n_items, df, whole=True)
+        ends = sample_interval(value, variance, value, self.n, n_items, df)
         return Estimate(value, *ends)
 
     def _squares(self, cell, e, q):

@@ -207,7 +207,7 @@ def test_several_draws_of_a_cell_estimate_the_variance_without_bias(
     target = 100 * target  # so far out of [0, 1] that the bound from below is negative
     found = []
 
-    def spy(value, variance, *others, whole):
+    def spy(value, variance, *others):
         found.append(variance[0])
         return value, value
 
