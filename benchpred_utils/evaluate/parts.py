@@ -94,7 +94,7 @@ def _alike(w, plain, n_items, free):
     """How many items, of how many, have a mean of the variance `plain`; its degrees of freedom."""
     n = w.sum() ** 2 / (w @ w)
     n_terms = (w @ w) ** 2 / (w**2 @ w**2)
-    return n, 1 / max(1 / n - plain, 1 / n_items), max(n_terms * free, 1)
+    return n, max(1 / max(1 / n - plain, 1 / n_items), n), max(n_terms * free, 1)
 
 
 def span(parts):

@@ -290,3 +290,16 @@ def test_tasks_that_count_the_same_get_items_alike(rng):
     n = found[:, :-1, 3].mean(axis=0)
     assert (n <= sizes).all() and (n[:4] > 0.85 * sizes[:4]).all()
     assert np.ptp(n[5:]) < 0.15 * n[5:].mean()  # before 70, 25 and 25
+
+
+@pytest.mark.parametrize("sizes", [[2, 7], [1, 3, 5], [4, 300]])
+def test_all_items_leave_nothing_open(rng, sizes):
+    """Also where tasks weigh unequally, and without a rounding error below 0."""
+    of_item = np.repeat(np.arange(len(sizes)), sizes)
+    y = (rng.random(len(of_item)) < 0.6) * 1.0
+    c = shares(of_item)
+    everything = rng.permutation(len(y))
+    with np.errstate(invalid="raise"):
+        found = part_estimates(c, np.full(len(y), 0.5), np.ones(len(y)), everything, y[everything])
+    for part, truth in zip(found, c @ y):
+        assert part[:3] == pytest.approx([truth] * 3, abs=1e-9)
