@@ -5,8 +5,8 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,10 +35,10 @@ def against(commit, settings, only=""):
 
 def _extract(commit, folder):
     """The package as it was at a commit, into a folder."""
-    command = ["git", "archive", commit, "benchpred_utils"]
+    command = ["git", "archive", "--format=zip", commit, "benchpred_utils"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder)
 
 
 @contextmanager
